@@ -17,6 +17,9 @@ MOST_NEARLY = 3
 NEAR = 0.5
 """Share of what is asked of a number up to which missing it is near; a word is near where another comparison holds."""
 
+AT_LIMIT: Mapping[bool, tuple[str, ...]] = {True: (">=", "<=", "="), False: (">", "<", "<>")}
+"""The signs of comparisons that are as they are at the limit itself, true or not true."""
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -52,6 +55,8 @@ class Reason:
     """A number, a flag, a date, a word or an id; None: not known."""
     short_by: float | None = None
     """By how much a number misses; None of what holds, and of words."""
+    is_more: bool = False
+    """Whether more than that is wanting: at the limit itself the comparison misses, too."""
     part: Part | None = field(default=None, repr=False, compare=False)
 
 
@@ -200,4 +205,7 @@ def _reason(one: Judged, at: int) -> Reason:
     plain = Reason(leaf.text, one.truths[at] if leaf.sign == "moved" else value, part=leaf)
     if leaf.one is None or leaf.one.kind != "number" or value is None or leaf.sign in ("null", "moved"):
         return plain
-    return plain if one.fires else replace(plain, short_by=abs(float(leaf.against[0]) - float(value)))
+    if one.fires:
+        return plain
+    short_by = abs(float(leaf.against[0]) - float(value))
+    return replace(plain, short_by=short_by, is_more=leaf.sign in AT_LIMIT[one.truths[at] is True])

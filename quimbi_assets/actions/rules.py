@@ -6,6 +6,7 @@ Belongs here: what a rule is, reading the file, what is wrong with it and where.
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -21,6 +22,8 @@ EFFECTS = ("queue", "assignee", "priority", "campaign", "message", "export")
 """What a rule may set, in the order in which it is told."""
 OUTREACH = ("campaign", "message", "export")
 """Those that reach out to the customer: nobody who may not be written to has them."""
+ROUTING = tuple(one for one in EFFECTS if one not in OUTREACH)
+"""The others: what is asked of everybody's tickets."""
 PRIORITIES = ("low", "normal", "high", "urgent")
 SPOKEN = tuple(name for name in SCALARS if name != "customer_id" and not name.endswith(("_low", "_high", "_365d")))
 """What a message may say of a customer, as ``{field}``: facts of the profile, nothing that anybody wrote."""
@@ -29,6 +32,8 @@ WORD = re.compile(r"[\w][\w .:/+-]{0,99}")
 GENERAL = "general"
 """The queue where the file names none."""
 MOST_RULES, LONGEST_MESSAGE = 500, 2_000
+OTHERWISE = re.compile(r"^otherwise:.*(?:\n(?:[ \t#].*)?)*", re.MULTILINE)
+"""Where a file says what holds otherwise, whatever else it says."""
 TRIAL = ("control", "outcome", "window_days", "weeks")
 ROUTED = Trial(control=0)
 """How a rule that only says who answers is tried, unless it says otherwise: a ticket has to go somewhere."""
@@ -96,15 +101,26 @@ def ready_text() -> str:
 
 
 def read_rules(text: str, where: str) -> RuleBook:
-    """Read the file ``where`` holds; BadInputError with line and column if it is no YAML, or says what cannot be.
+    """Read the file ``where`` holds.
 
-    Of rules that cannot be it is an UnusableRulesError, with all of them.
+    UnusableRulesError, with lines and columns, if it is no YAML, or says what cannot be: of rules, with all of them.
     """
+    try:
+        book, problems = _read(text, where)
+    except BadInputError as error:
+        book, problems = None, [str(error)]
+    if book is None or problems:
+        raise UnusableRulesError(problems, _readable_otherwise(text, where))
+    return book
+
+
+def _read(text: str, where: str) -> tuple[RuleBook, list[str]]:
+    """Return the rules that can be, and what is wrong with the others; BadInputError where there is no telling."""
     root, reader = compose(text, where), _Reader(where, "rules: {regulars: {when: orders > 9, queue: regulars}}")
     parts = {} if root is None else reader.mapping(root, "the file", {"rules", "otherwise"})
     if root is None or getattr(parts.get("rules"), "value", None) in ("", "~", "null"):
         # An editor that was killed leaves such a file: what was decided is not to be taken back for it.
-        raise UnusableRulesError([f"{where}, line 1: the file has no rules; if there are to be none: rules: {{}}"])
+        raise BadInputError(f"{where}, line 1: the file has no rules; if there are to be none: rules: {{}}")
     named, rules, problems = reader.named(parts.get("rules"), "rules"), [], []
     if len(named) > MOST_RULES:
         raise reader.wrong(parts["rules"], f"{len(named):,} rules are more than {MOST_RULES}")
@@ -118,9 +134,20 @@ def read_rules(text: str, where: str) -> RuleBook:
         otherwise |= {} if "otherwise" not in parts else reader.otherwise(parts["otherwise"])
     except BadInputError as error:
         problems.append(str(error))
-    if problems:
-        raise UnusableRulesError(problems, otherwise)
-    return RuleBook(tuple(rules), {"queue": GENERAL, **otherwise}, where)
+    return RuleBook(tuple(rules), {"queue": GENERAL, **otherwise}, where), problems
+
+
+def _readable_otherwise(text: str, where: str) -> dict[str, str]:
+    """Return what a file that cannot be used says under ``otherwise``, as far as that can be read by itself."""
+    reader, sets = _Reader(where, "otherwise: {queue: general}"), dict[str, str]()
+    for part in (text, *OTHERWISE.findall(text)):
+        with suppress(BadInputError):
+            parts = {} if (root := compose(part, where)) is None else reader.mapping(root, "the file")
+            for effect, node in reader.mapping(parts["otherwise"], "it").items() if "otherwise" in parts else ():
+                with suppress(BadInputError):
+                    sets |= reader.routing(effect, node)
+            return sets
+    return sets
 
 
 class _Reader(NodeReader):
@@ -134,15 +161,18 @@ class _Reader(NodeReader):
         sets = self._effects(parts)
         if not sets:
             raise self.wrong(node, f"rule {name} does nothing: give it one of {', '.join(EFFECTS)}")
-        about, stop, stores = self.text(parts, "about"), self.flag(parts, "stop"), self.texts(parts, "stores")
+        about, stop, stores = self.text(parts, "about"), self.flag(parts, "stop"), self.stores(parts)
         line = parts["when"].start_mark.line + 1
         trial = self.trial(parts, Trial() if set(sets) & set(OUTREACH) else ROUTED)
         return ActionRule(name, self.filter(parts, "when"), sets, about, stop, stores, trial, line)
 
     def otherwise(self, node: Any) -> dict[str, str]:
         """Return what holds where no rule sets it: never what reaches out to customers."""
-        allowed = [one for one in EFFECTS if one not in OUTREACH]
-        return self._effects(self.mapping(node, "otherwise", set(allowed)))
+        return self._effects(self.mapping(node, "otherwise", set(ROUTING)))
+
+    def routing(self, effect: str, node: Any) -> dict[str, str]:
+        """Return one thing of it, nothing if it is none of :data:`ROUTING`."""
+        return self._effects({effect: node}) if effect in ROUTING else {}
 
     def _effects(self, parts: Mapping[str, Any]) -> dict[str, str]:
         sets = {one: self.text(parts, one) for one in EFFECTS if one in parts}

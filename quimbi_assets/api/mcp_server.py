@@ -70,6 +70,9 @@ Cursor = Annotated[
 TicketEmail = Annotated[
     str, Field(min_length=3, max_length=320, description="The writer's address: hashed at once, not kept")
 ]
+TicketHash = Annotated[
+    str, Field(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of it in small letters without space around it")
+]
 CustomerId = Annotated[str, Field(min_length=1, max_length=500, description="The customer's id, as the orders have it")]
 NOT_GIVEN = Field(default_factory=str)
 """Of an argument that is no empty text: nothing was said of it, which is not the same as null."""
@@ -165,16 +168,18 @@ class StoreTools:
         context: Context,
         customer_id: Annotated[CustomerId | None, NOT_GIVEN],
         email: Annotated[TicketEmail | None, NOT_GIVEN],
+        email_sha256: Annotated[TicketHash | None, NOT_GIVEN],
     ) -> models.Routing:
         """Tell which queue answers a customer's ticket and what else to do about them, by the shop's rules.
 
-        Whose ticket: customer_id or email, one of them; email null of a ticket without an address.
+        Whose ticket: one of customer_id, email and email_sha256; email null of a ticket without an address.
 
         Says which rules fired and why, which nearly did and what they lack. A customer who is not known has is_known
         false and what holds for everybody, with the reason. Rules in left_alone are not to be acted on.
         """
         with self._asked(context) as (now, store_id):
-            asked = {name: key for name, key in (("customer_id", customer_id), ("email", email)) if key != ""}
+            keys = {"customer_id": customer_id, "email": email, "email_sha256": email_sha256}
+            asked = {name: key for name, key in keys.items() if key != ""}
             return answers.route_ticket(now, store_id, answers.TicketQuestion.model_validate(asked))
 
     def explain_customer(self, context: Context, customer_id: CustomerId) -> models.Explanation:

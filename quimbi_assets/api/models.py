@@ -37,6 +37,7 @@ class Reason(Answer):
     condition: str
     value: Value = Field(description="A number, a word, a date, or a segment by its name; null: not known")
     short_by: Number = Field(description="By how much a number misses; null of words, and of what holds")
+    is_more: bool = Field(description="Whether more than short_by is wanting, as of > and <: the limit is not enough")
 
 
 class FiredRule(Answer):

@@ -151,8 +151,9 @@ def compose(text: str, where: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = "line 1" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"
-        problem = getattr(error, "problem", None) or "this is no YAML"
-        raise BadInputError(f"{where}, {place}: {YAML_PROBLEMS.get(problem, problem)}") from None
+        problem = getattr(error, "problem", None) or "this cannot be read"
+        words = YAML_PROBLEMS.get(problem, f"{problem}: it is no YAML from here on; is a bracket or quote not closed?")
+        raise BadInputError(f"{where}, {place}: {words}") from None
 
 
 def read_definitions(text: str, where: str) -> Definitions:
@@ -253,6 +254,13 @@ class NodeReader:
             raise self.wrong(node, f"{key} is a list, such as [one, two]")
         return tuple(str(one.value) for one in node.value)
 
+    def stores(self, parts: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the stores that are named; empty where the file names none, which means every store."""
+        stores = self.texts(parts, "stores")
+        if "stores" in parts and not stores:
+            raise self.wrong(parts["stores"], "stores names none: leave it out for every store, or name some")
+        return stores
+
     def wrong(self, node: Any, message: str, offset: int = 0) -> BadInputError:
         """Return the error that a node is; ``offset``: at which character of its text, told where it is in one line."""
         mark, style = node.start_mark, getattr(node, "style", None)
@@ -283,7 +291,7 @@ class _Reader(NodeReader):
         if webhook and not webhook.startswith(("https://", "http://")):
             raise self.wrong(parts["webhook"], "a webhook begins with https://")
         where, about = self.filter(parts, "where"), self.text(parts, "about")
-        sort, stores = self.text(parts, "sort") or "value", self.texts(parts, "stores")
+        sort, stores = self.text(parts, "sort") or "value", self.stores(parts)
         return Audience(name, where, about, sort, stores, webhook, self.trial(parts), "control" in parts)
 
     def export(self, name: str, node: Any, audiences: Mapping[str, Audience]) -> ExportTarget:
@@ -311,7 +319,7 @@ class _Reader(NodeReader):
             raise self.wrong(node, f"export {name} has no out: the file to write, such as lists/{{store}}.csv")
         flags = {key: self.flag(parts, key) for key in ("send", "value")}
         where = self.filter(parts, "where") if "where" in parts else None
-        stores, contacts = self.texts(parts, "stores"), self.text(parts, "contacts")
+        stores, contacts = self.stores(parts), self.text(parts, "contacts")
         axes = self.texts(parts, "axes") if "axes" in parts else None
         if out and "{store}" not in out and len(stores) != 1:
             raise self.wrong(parts["out"], "out must hold {store}, else one store's file replaces another's")

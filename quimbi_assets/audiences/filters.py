@@ -31,6 +31,7 @@ COMPARISONS: Mapping[type[exp.Expr], str] = {
     exp.EQ: "=", exp.NEQ: "<>", exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<=",
 }  # fmt: skip
 TURNED = {"=": "=", "<>": "<>", ">": "<", ">=": "<=", "<": ">", "<=": ">="}
+MOST_WEEKS = 5_000
 MOVES = {"entered": "to_segment", "left": "from_segment"}
 MOVE = """move.axis_name = {} AND move.{side} = ANY({})
     AND move.cause IN ('acted', 'silent') AND move.at > profile.as_of - {} * interval '7 days'
@@ -385,8 +386,8 @@ class _Compiler:
         listed = [one.this if isinstance(one, exp.Paren) else one for one in listed]
         ids = [segment for value in listed for segment in self._ids(group, value)]
         weeks = self._number(parts[2])
-        if not 0 < weeks <= 5_000:
-            raise self._refused(parts[2], "weeks are counted from 1 on")
+        if not 0 < weeks <= MOST_WEEKS:
+            raise self._refused(parts[2], f"weeks are counted from 1 to {MOST_WEEKS:,}")
         self.asks_moves = True
         self.asks_leaving |= name == "entered" and not LATE.isdisjoint(ids)
         values = (self._parameter(value) for value in (axis, ids, weeks))

@@ -143,7 +143,8 @@ def _because(reasons: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _wanting(reason: Mapping[str, Any]) -> str:
-    short = "" if reason["short_by"] is None else f", {_value(reason['short_by'])} short"
+    more = "more than " if reason["is_more"] else ""
+    short = "" if reason["short_by"] is None else f", {more}{_value(reason['short_by'])} short"
     return f"{reason['condition']} (is {_value(reason['value'])}{short})"
 
 

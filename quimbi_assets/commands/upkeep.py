@@ -56,6 +56,7 @@ def looked_over() -> Iterator[Finding]:
         ("runs", _runs),
         ("daemon", _daemon),
         ("stores", _stores),
+        ("rules", _rules),
         ("key", _key),
         ("files", _files),
     ]
@@ -235,6 +236,18 @@ def _stores() -> Iterator[Finding]:
         yield Finding(
             "addresses", f"{line}; all files loaded into a new store make them hashes, with a past of its own"
         )
+
+
+def _rules() -> Iterator[Finding]:
+    from quimbi_assets.resources.actions import project_rules
+
+    try:
+        book = project_rules()
+    except BadInputError as error:
+        mend = "mend the file: until then tickets go where no rule says otherwise, and nothing else is decided anew"
+        yield Finding("rules", str(error), mend)
+        return
+    yield Finding("rules", f"{plural(len(book.rules), 'rule')} of {book.where}")
 
 
 def _key() -> Iterator[Finding]:

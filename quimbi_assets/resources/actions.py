@@ -233,4 +233,4 @@ def _spoken(reason: Reason, vocabulary: Vocabulary) -> dict[str, Any]:
     value, one = reason.value, None if reason.part is None else reason.part.one
     if one is not None and one.kind == "group":
         value = vocabulary.groups.get(one.name.removesuffix(f".{KIND}"), {}).get(value, value)
-    return {"condition": reason.condition, "value": value, "short_by": reason.short_by}
+    return {"condition": reason.condition, "value": value, "short_by": reason.short_by, "is_more": reason.is_more}

@@ -68,12 +68,17 @@ def project_text(name: str) -> str | None:
     """
     path = quimbi_home() / name
     try:
+        if path.is_symlink() and not path.exists():
+            raise BadInputError(f"cannot read {path}: it is a link to what is not there")
         if path.exists() and not path.is_file():
             raise BadInputError(f"cannot read {path}: it is no regular file")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise BadInputError(f"cannot read {path}, line {line}: it is not UTF-8; save the file as UTF-8") from error
+    except OSError as error:
         raise BadInputError(f"cannot read {path}: {error}") from error
 
 

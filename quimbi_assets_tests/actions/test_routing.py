@@ -83,7 +83,25 @@ def test_what_one_comparison_keeps_from_firing_is_said_with_how_much():
     (nearly,) = decision.nearly
     (wanting,) = nearly.wanting
     assert (nearly.rule, wanting.condition, wanting.value, wanting.short_by) == ("near", "value > 500", 480, 20)
+    assert wanting.is_more
     assert (decision.fired, decision.reason) == ((), NO_RULE)
+
+
+@pytest.mark.parametrize(
+    ("when", "is_more"),
+    [
+        ("value > 500", True),
+        ("value >= 500", False),
+        ("value < 470", True),
+        ("value = 490", False),
+        ("not value > 470", False),
+        ("not value >= 470", True),
+        ("value <> 480", True),
+    ],
+)
+def test_at_the_limit_itself_more_may_be_wanting(when, is_more):
+    ((wanting,),) = [one.wanting for one in decide([judged("near", when)], {}).nearly]
+    assert wanting.is_more is is_more
 
 
 def test_any_of_several_comparisons_can_be_what_is_wanting():

@@ -49,6 +49,25 @@ def test_a_file_without_rules_says_so():
             read_rules(text, "f")
 
 
+@pytest.mark.parametrize(
+    ("text", "otherwise"),
+    [
+        ("otherwise: {queue: lobby, priority: rubbish}", {"queue": "lobby"}),
+        ("rules: [\notherwise: {queue: lobby}", {"queue": "lobby"}),
+        ("otherwise:\n  # all\n  queue: lobby\n\n  priority: low\nrules: [", {"queue": "lobby", "priority": "low"}),
+        ("rule: {}\notherwise: {queue: lobby, campaign: x}", {"queue": "lobby"}),
+        ("rules:\notherwise: {queue: lobby}", {"queue": "lobby"}),
+        ('{"rules": {"a": {}}, "otherwise": {"queue": "lobby"}}', {"queue": "lobby"}),
+        ("rules: [\notherwise: {queue: [", {"queue": "general"}),
+        ("rules: [", {"queue": "general"}),
+    ],
+)
+def test_of_a_broken_file_what_holds_otherwise_is_read_as_far_as_it_can_be(text, otherwise):
+    with pytest.raises(UnusableRulesError) as error:
+        read_rules(text, "f")
+    assert error.value.otherwise == otherwise
+
+
 def test_what_is_nested_deeper_than_a_process_can_follow_is_refused():
     text = "rules: " + "[" * 100_000 + "]" * 100_000
     with pytest.raises(BadInputError, match=r"f, line 1, column \d+: lists within lists, deeper than 20"):
@@ -58,7 +77,9 @@ def test_what_is_nested_deeper_than_a_process_can_follow_is_refused():
 @pytest.mark.parametrize(
     ("text", "place", "message"),
     [
-        ("rules: [", (2, 1), "did not find"),
+        ("rules: [", (2, 1), "content: it is no YAML from here on; is a bracket or quote not closed?"),
+        ("rules:\n  a: {when: value > 1, queue: 'x}", (2, 34), "is a bracket or quote not closed?"),
+        ("rules:\n  a: {when: value > 1, queue: x, stores: []}", (2, 42), "leave it out for every store"),
         ("rules:\n  a:\n   when: value > 1\n    queue: x", (4, 10), "mend the indentation"),
         ("rules:\n  a:\n    when: value > 1\n    message: Dear: you", (4, 18), "put the text in quotes"),
         ("rules:\n\ta: {when: value > 1, queue: x}", (2, 1), "not tabs"),

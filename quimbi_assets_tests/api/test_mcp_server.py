@@ -223,6 +223,7 @@ def test_a_ticket_is_routed_by_its_writer_s_address(north):
         assert "give one of customer_id, email and email_sha256" in text
         assert "give customer_id, email or email_sha256" in await refusal(client, "route_ticket")
         assert (await answer(client, "route_ticket", email=None))["queue"] == nobody["queue"]
+        assert (await answer(client, "route_ticket", email_sha256="0" * 64))["queue"] == nobody["queue"]
 
     north(main)
 

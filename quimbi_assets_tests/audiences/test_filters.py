@@ -113,6 +113,7 @@ def test_moves_are_the_customers():
         ("value in ()", "value", "a list"),
         ("entered(value, 'x', 4)", "value", "no moves of value"),
         ("entered(archetype, 'a1')", "entered(archetype, 'a1'", "within how many weeks"),
+        ("entered(archetype, 'a1', 100000)", "100000", "weeks are counted from 1 to 5,000"),
         ("value", "value", "say what value should be"),
     ],
 )  # fmt: skip

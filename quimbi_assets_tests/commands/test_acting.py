@@ -104,6 +104,19 @@ def test_a_pipe_in_place_of_the_rules_is_not_waited_for(quimbi, shop, home):
     assert json.loads(out)["not_asked"]["actions.yaml"] == "cannot read actions.yaml: it is no regular file"
 
 
+@pytest.mark.parametrize("name", ["actions.yaml", "audiences.yaml"])
+def test_a_link_to_nothing_and_what_is_not_utf_8_are_no_files_of_the_project(quimbi, shop, home, name):
+    asked = ("actions" if name.startswith("act") else "audiences", "--store-id", shop)
+    try:
+        (home / name).symlink_to(home / "nowhere.yaml")
+        assert f"{name}: it is a link to what is not there" in quimbi(*asked)[2]
+        (home / name).unlink()
+        (home / name).write_bytes("# first\n# caf\u00e9\n".encode("latin-1"))
+        assert f"{name}, line 2: it is not UTF-8; save the file as UTF-8" in quimbi(*asked)[2]
+    finally:
+        (home / name).unlink()
+
+
 def test_one_customer(quimbi, shop, rules):
     rules(RULES.replace("value > 20", "value > 17"))
     code, out, _ = quimbi("actions", "--store-id", shop, "--customer-id", "c0010")
@@ -112,10 +125,12 @@ def test_one_customer(quimbi, shop, rules):
         "queue     senior  (good)",
         "campaign  spring  (good)",
         "fires     good: value > 5 (is 9); orders >= 3 (is 3)",
-        "nearly    better, but for value > 17 (is 9, 8 short)",
+        "nearly    better, but for value > 17 (is 9, more than 8 short)",
     ]
     answer = json.loads(quimbi("actions", "--store-id", shop, "--customer-id", "c0010", "--json")[1])
-    assert answer["nearly"][0]["wanting"] == [{"condition": "value > 17", "value": 9.0, "short_by": 8.0}]
+    assert answer["nearly"][0]["wanting"] == [
+        {"condition": "value > 17", "value": 9.0, "short_by": 8.0, "is_more": True}
+    ]
     out = quimbi("actions", "--store-id", shop, "--customer-id", "nobody")[1]
     assert out.splitlines() == [
         "queue     general  (as where no rule says otherwise)",

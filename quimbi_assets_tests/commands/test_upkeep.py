@@ -311,6 +311,19 @@ def test_the_doctor_counts_the_stores_that_need_a_look(monkeypatch, database, pr
     assert (first.line, first.is_well) == (line, not any(problems))
 
 
+def test_the_doctor_says_where_the_rules_are_broken(home):
+    path = home / "actions.yaml"
+    (well,) = upkeep._rules()
+    assert (well.line, well.is_well) == ("6 rules of ready.yaml", True)
+    path.write_text("rules:\n  a: {when: value > 1, que: x}\n")
+    try:
+        (broken,) = [one for one in upkeep.looked_over() if one.what == "rules"]
+    finally:
+        path.unlink()
+    assert broken.line.startswith(f"{path}, line 2, column 24: rule a cannot have 'que' (nearest: queue)")
+    assert "tickets go where no rule says otherwise" in broken.mend
+
+
 def test_a_database_that_does_not_answer_is_a_line_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "postgresql://ann:pw-planted@127.0.0.1:1/shop")
     text = elsewhere_with_database(tmp_path)
