@@ -22,6 +22,8 @@ FILE_NAME = "audiences.yaml"
 FORMATS = ("klaviyo", "csv", "parquet", "meta", "google", "audience")
 ACTING = ("klaviyo", "meta", "google", "audience")
 """Forms that something is done with, so that control groups are left out; the others are for reading."""
+LEAST_IN_DOUBT = 0.4
+"""Risk from which it is in doubt whether somebody comes again."""
 TRIAL = ("control", "outcome", "window_days", "weeks")
 
 
@@ -101,7 +103,7 @@ BUILT_IN = {
     for one in (
         Audience(
             "worth_saving",
-            "(risk between 0.4 and 0.8 and lifecycle in ('slowing', 'at risk', 'lapsed') "
+            f"(risk between {LEAST_IN_DOUBT} and 0.8 and lifecycle in ('slowing', 'at risk', 'lapsed') "
             "or risk is null and lifecycle in ('slowing', 'at risk')) and value_tier in ('top', 'high', 'medium')",
             "The upper half by spend, out of rhythm and in doubt: a message may decide it. Most to lose first.",
             "value_at_risk",

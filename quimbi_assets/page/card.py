@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from quimbi_assets.audiences.definitions import LEAST_IN_DOUBT
 from quimbi_assets.naming.values import format_money, format_percent, plural
 from quimbi_assets.page.customer import TIER_MEANINGS, local_time, written_day
 
@@ -120,4 +121,7 @@ def _todo(facts: Mapping[str, Any]) -> str:
     returns, shop = facts["returns"], facts["shop_returns"]
     if returns is not None and shop and returns > MUCH * shop and (facts["orders"] or 0) >= FEWEST_ORDERS:
         return "Ask what did not fit before sending a replacement: much comes back."
-    return OF_TOP if facts["tier"] == "top" else OF_STAGE.get(facts["lifecycle"] or "", "")
+    stage = facts["lifecycle"] or ""
+    if stage == "active" and facts["risk"] is not None and round(facts["risk"], 2) >= LEAST_IN_DOUBT:
+        stage = "slowing"  # in their rhythm so far, and yet in doubt
+    return OF_TOP if facts["tier"] == "top" else OF_STAGE.get(stage, "")

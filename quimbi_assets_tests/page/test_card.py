@@ -36,6 +36,9 @@ def test_what_is_read_in_three_seconds():
         ({"rating": 5.0}, "Ask what did not fit before sending a replacement: much comes back."),
         ({"rating": None, "returns": 0.06}, OF_STAGE["lapsed"]),
         ({"rating": 5.0, "orders": 2}, OF_STAGE["lapsed"]),
+        ({"rating": None, "returns": 0.06, "lifecycle": "active", "risk": 0.39}, OF_STAGE["active"]),
+        ({"rating": None, "returns": 0.06, "lifecycle": "active", "risk": 0.397}, OF_STAGE["slowing"]),
+        ({"rating": None, "returns": 0.06, "lifecycle": "active", "risk": None}, OF_STAGE["active"]),
         ({"rating": 5.0, "shop_returns": None, "tier": "top"}, OF_TOP),
     ],
 )
