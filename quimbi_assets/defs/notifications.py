@@ -16,7 +16,6 @@ from quimbi_assets.defs.labels import table_metadata
 from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, store_week_key, weekly_asset, weeks_by_store
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import closed_week
-from quimbi_assets.lift.verdict import in_words
 from quimbi_assets.resources.dagster_resources import Listener, Messages, StoreDatabase
 from quimbi_assets.resources.home import store_page
 from quimbi_assets.resources.postgres.tables import drift, stores
@@ -69,7 +68,7 @@ def _week(store_id: str, week: date, database: StoreDatabase, slack: Slack, now:
         currency = stores.read_store(database, store_id).currency or ""
         text = texts.slack(notification_text(store_id, week, chosen, flows, currency))
         trials = [one for one in read_trials(database, store_id) if now - one.over_at <= TOLD_AFTER_END]
-        helped = [f"{one.subject}: {in_words(one.finding, currency, one.ended_at)}" for one in trials]
+        helped = [f"{one.subject}: {one.words(currency)}" for one in trials]
         lines = ["Whether acting helped:", *(f"  {texts.slack(line)}" for line in helped)] if helped else []
         outcome = slack.send("\n".join([text, *lines, f"<{store_page(store_id)}|the store's page>"]))
         if outcome == "sent":

@@ -106,17 +106,25 @@ def _power() -> float:
     return float(ndtri(POWER))
 
 
-def in_words(finding: Finding, currency: str = "", ended_at: datetime | None = None) -> str:
-    """Say what was found in a sentence, for people; ``ended_at``: when the control group was let in."""
+def in_words(
+    finding: Finding, currency: str = "", ended_at: datetime | None = None, entered: tuple[int, int] | None = None
+) -> str:
+    """Say what was found in a sentence, for people; ``ended_at``: when the control group was let in.
+
+    ``entered``: customers of the acted arm and of the control group, counted yet or not, where that is known.
+    """
     verdict = finding.verdict
     if verdict == NO_DIFFERENCE and ended_at is not None and ended_at < finding.ends_at:
         verdict = f"{verdict}, for it was ended before it could be told"
     if finding.difference is None or finding.low is None or finding.high is None or finding.could_see is None:
-        return f"{verdict}: {_without_interval(finding, currency)}"
+        return f"{verdict}: {_without_interval(finding, currency, entered)}"
     arms = f"{_figure(finding.acted, finding, currency)} against {_figure(finding.control, finding, currency)}"
     low, high = (_change(value, finding, currency) for value in (finding.low, finding.high))
-    text = f"{verdict}: {arms} {MEANINGS[finding.outcome]}, {_change(finding.difference, finding, currency)}"
-    text += f" ({low} to {high})"
+    difference = _change(finding.difference, finding, currency)
+    if finding.acted is not None and finding.control is not None:
+        seen = _change(finding.acted - finding.control, finding, currency)
+        difference += " once what was expected of them is taken out" if seen != difference else ""
+    text = f"{verdict}: {arms} {MEANINGS[finding.outcome]}, {difference} ({low} to {high})"
     is_more = (finding.verdict == HELPED) != (finding.outcome in LESS_IS_BETTER)
     if finding.decided_at is not None and not (finding.low > 0 if is_more else finding.high < 0):
         text += f"; that was clear on {finding.decided_at:%-d %b %Y}, and is not by now"
@@ -125,8 +133,10 @@ def in_words(finding: Finding, currency: str = "", ended_at: datetime | None = N
     return text
 
 
-def _without_interval(finding: Finding, currency: str) -> str:
+def _without_interval(finding: Finding, currency: str, entered: tuple[int, int] | None) -> str:
     """Say why arms are not compared."""
+    if entered is not None and 0 in entered:
+        return f"nobody is in the {'control group' if not entered[1] else 'acted arm'}"
     least = min(finding.n_acted, finding.n_control)
     arm = "control group" if finding.n_control == least else "acted arm"
     if not least and finding.verdict == NOT_YET:

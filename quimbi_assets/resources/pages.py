@@ -15,7 +15,6 @@ from quimbi_assets.audiences.definitions import Audience
 from quimbi_assets.audiences.fields import Vocabulary
 from quimbi_assets.axis_table import INACTIVE, AxisTable
 from quimbi_assets.errors import BadInputError, NeverRunError
-from quimbi_assets.lift.verdict import in_words
 from quimbi_assets.page.content import StoreView, store_view
 from quimbi_assets.page.customer import customer_view, written_day
 from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
@@ -147,7 +146,7 @@ def _helped(trial: TrialState, currency: str, zone: str) -> tuple[str, str]:
     """Say what is tried, and what is known of it as of when."""
     if trial.computed_at is None:
         return trial.subject, UNCOUNTED
-    words = in_words(trial.finding, currency, trial.ended_at)
+    words = trial.words(currency)
     return trial.subject, f"{words}, as counted on {written_day(trial.computed_at, zone)}"
 
 

@@ -73,6 +73,8 @@ def test_expectation_removes_chance():
         over[0, arm] = len(x), x.sum(), (x * x).sum() + len(x) / 4, x.sum(), (x * x).sum(), (x * x).sum()
     found = compare(Sums(over, over[:, :, 0]), calendar, "orders")
     assert found.difference[0] == pytest.approx(0, abs=1e-12)
+    words = in_words(conclude(Sums(over, over[:, :, 0]), calendar, "orders"))
+    assert "0.67 against 0.40 orders a customer, +0.00 once what was expected of them is taken out (-" in words
 
 
 def test_one_look_is_the_usual_test():
@@ -131,6 +133,9 @@ def test_before_windows_are_over_nothing_can_be_told():
     assert (
         in_words(finding) == "cannot tell yet: nobody of the control group counts yet, for no window of theirs is over"
     )
+    assert in_words(finding, entered=(4000, 0)) == "cannot tell yet: nobody is in the control group"
+    assert in_words(finding, entered=(0, 4000)) == "cannot tell yet: nobody is in the acted arm"
+    assert in_words(finding, entered=(4000, 800)) == in_words(finding)
     finding = conclude(at_once((4000, 0), (800, 0), calendar, 6), calendar, "ordered")
     assert (finding.n_acted, finding.could_see) == (4000, None)  # nobody ordered: nothing says how much chance there is
 

@@ -220,6 +220,10 @@ class TrialState:
         """From when on nothing more is counted."""
         return min(self.ended_at or self.finding.ends_at, self.finding.ends_at)
 
+    def words(self, currency: str) -> str:
+        """Say what was found, for people."""
+        return in_words(self.finding, currency, self.ended_at, self.entered)
+
 
 def running_trial(database: Database, store_id: str, subject: str) -> Trial | None:
     """Return how a subject is being tried, None where it is not, or not any more."""
@@ -344,7 +348,7 @@ def trial_record(state: TrialState, currency: str) -> dict[str, Any]:
         "reached": None if state.subject.startswith("rule/") else state.reached, "computed_at": state.computed_at,
         "began_at": state.began_at, "ended_at": state.ended_at, "known_until": state.known_until,
         **asdict(state.finding),
-        "words": in_words(state.finding, currency, state.ended_at) if state.computed_at else UNCOUNTED,
+        "words": state.words(currency) if state.computed_at else UNCOUNTED,
     }  # fmt: skip
 
 
