@@ -37,6 +37,8 @@ SEPARATOR = "#"
 DATES = ("order_date", "refunded_at", "created_at", "first_response_at", "resolved_at")
 SATURDAY = 5
 CENT = 0.01
+LINE = ["line_no", "product_id", "category", "product_type", "quantity", "price"]
+"""Columns of an order's lines."""
 NONE = np.empty(0, dtype=np.int64)
 NO_ORDERS = pd.DataFrame({"order_id": [], "customer_id": [], "order_date": pd.to_datetime([]), "total_price": []})
 
@@ -393,7 +395,7 @@ class Past:
         """Return the lines of an order of a kind, before its value is considered."""
         lines, last = self.lines, self._last_lines
         if not len(last):
-            return last
+            return last[LINE]
         new = [f"{SEPARATOR}new {i}" for i in range(len(last))]
         match kind.things:
             case "favourite":
@@ -408,7 +410,7 @@ class Past:
                 n = int(np.ceil(MANY * len(lines) / max(lines["order_id"].nunique(), 1)))
                 last = last.iloc[np.arange(n) % len(last)].assign(product_id=[f"{SEPARATOR}new {i}" for i in range(n)])
         priced = last.assign(price=last["price"] * kind.price, line_no=np.arange(1, len(last) + 1))
-        return priced[["line_no", "product_id", "category", "product_type", "quantity", "price"]]
+        return priced[LINE]
 
     @cached_property
     def last_order(self) -> pd.Series:

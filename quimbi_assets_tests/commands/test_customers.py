@@ -3,11 +3,16 @@
 import json
 from datetime import UTC, datetime
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
+from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.customers import entered_on
+from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.simulation import write_store
 from quimbi_assets_tests.resources.published import publish
 
 
@@ -173,3 +178,21 @@ def test_similar_customers_in_words_and_json(quimbi, shop):
 def test_a_list_counts_from_a_time_that_was(text, why):
     with pytest.raises(BadInputError, match=why):
         entered_on(text, {"form": "csv", "audience": None})
+
+
+@pytest.mark.parametrize("lines", ["of nobody", "of some"])
+def test_customers_without_lines_are_explained(database, quimbi, tmp_path, lines):
+    store = f"lines_{lines.replace(' ', '_')}"
+    write_store(150, tmp_path, seed=6)
+    path, items = tmp_path / "orders.parquet", tmp_path / "order_items.parquet"
+    orders = pd.read_parquet(path)
+    whose = sorted(orders["customer_id"].dropna().unique())[::40]
+    theirs = orders.loc[orders["customer_id"].isin(whose[:2]), "order_id"]
+    rows = pd.read_parquet(items)
+    rows[rows["order_id"].isin(theirs)].to_parquet(items)
+    load_store(database, store, path, items if lines == "of some" else None)
+    run_store(store, RunOptions(axes=["purchase_frequency", "purchase_value"]), Steps(None, store))
+    for customer in whose:
+        code, out, err = quimbi("explain", "--store-id", store, "--customer-id", customer)
+        assert code == 0, err
+        assert "purchase" in out
