@@ -88,7 +88,7 @@ def text_signs(values: pd.Series) -> Signs:
         return signs | Signs.NOT_WHOLE
     if pd.api.types.is_float_dtype(known.dtype):
         numbers = known.to_numpy("float64")
-        is_whole = (np.isfinite(numbers) & (numbers % 1 == 0)).all()
+        is_whole = (np.isfinite(numbers) & (np.trunc(numbers) == numbers)).all()
         largest_exact = 2.0 ** (24 if str(known.dtype).lower() == "float32" else 53)
     else:
         for some in (known.head(100), known):  # nearly always the first hundred tell
@@ -99,7 +99,7 @@ def text_signs(values: pd.Series) -> Signs:
                 return signs | Signs.NOT_WHOLE
         numbers, largest_exact = pd.to_numeric(floats).to_numpy("float64"), 2.0**53
         is_whole = floats.str.endswith(".0").all()
-    if (np.abs(numbers[np.isfinite(numbers)]) > largest_exact).any():
+    if (np.abs(numbers) > largest_exact).any():
         signs |= Signs.ROUNDED
     return signs if is_whole else signs | Signs.NOT_WHOLE
 

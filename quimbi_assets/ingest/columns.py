@@ -125,7 +125,7 @@ def require_columns(
         missing = [column for column in missing if column != "total_price"]  # its lines add up to it
     names = by_name(columns).keys()
     empty = [column for column in missing if names & set(spec.aliases[column])]
-    free = [column for column in columns if column not in found.values()]
+    free = [column for column in columns if column not in found.values() and not holds_lists(rows[column])]
     guesses = dict.fromkeys(empty) | _guesses([c for c in missing if c not in empty], rows[free].head(_TRIED), spec)
     lacking = [f"{column} (it is there but empty in every row)" if column in empty else column for column in missing]
     known = [f"{c} is also known as {', '.join(spec.aliases[c][1:])}" for c in missing if not guesses[c]]
@@ -133,6 +133,11 @@ def require_columns(
         f"{where} has no column {', '.join(lacking)}: it has {', '.join(columns)}{'; '.join(['', *known])}",
         {column: guesses[column] for column in missing},
     )
+
+
+def holds_lists(values: pd.Series) -> bool:
+    """Tell whether a column's cells are lists or maps, by the first that is there: a column is of one type."""
+    return bool(values.dtype == object and values.dropna().head(1).map(pd.api.types.is_list_like).any())
 
 
 _TRIED = 1_000

@@ -18,7 +18,7 @@ from glob import escape as glob_escape
 from glob import glob
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -31,6 +31,7 @@ from quimbi_assets.ingest.cells import NULL_WORDS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
+    from duckdb.sqltypes import DuckDBPyType
 
 CHUNK_ROWS = 250_000
 """Rows of a Parquet file that are read and judged together; a smaller file is one chunk."""
@@ -280,26 +281,44 @@ def _without_mark(file: Path, opened: ExitStack) -> Path:
 def _records(read: "DuckDBPyRelation") -> "DuckDBPyRelation":
     """Return the records of JSON: of a service's answer those that it lists; what they list in turn is text.
 
-    An object without any field is nothing.
+    An object without any field is nothing. A field that holds numbers in some records and texts in others is text.
     """
     listed = [name for name in _LISTED if name in read.columns and "id" not in read.columns]
     if listed and (read.types[read.columns.index(listed[0])].id, len(listed)) == ("list", 1):
         read = _with_requesters(read, f'unnest("{listed[0]}", max_depth := 2)')
-    lists = [
-        n for n, kind in zip(read.columns, read.types, strict=True) if re.match(r"MAP|(STRUCT|JSON).*\]$", str(kind))
-    ]
-    names = ['"' + name.replace('"', '""') + '"' for name in lists]
-    texts = ", ".join(f"nullif(to_json({n})::VARCHAR, '{{}}') AS {n}" for n in names)
-    return read.project(f"* REPLACE ({texts})") if names else read
+    kinds = {_quoted(name): kind for name, kind in zip(read.columns, read.types, strict=True)}
+    texts = {n: f"nullif(to_json({n})::VARCHAR, '{{}}')" for n, kind in kinds.items() if _LISTING.match(str(kind))}
+    texts |= {name: _scalars(name, kind) for name, kind in kinds.items() if name not in texts and "JSON" in str(kind)}
+    replaced = ", ".join(f"{text} AS {name}" for name, text in texts.items())
+    return read.project(f"* REPLACE ({replaced})") if texts else read
+
+
+_LISTING = re.compile(r"MAP|(STRUCT|JSON).*\]$")
+"""Types of lists of records, and of objects with any fields."""
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _scalars(value: str, kind: "DuckDBPyType") -> str:
+    """Return the expression of a value, and of what is within its fields, in which texts of JSON have no quotes."""
+    if str(kind) == "JSON":
+        return f"nullif({value} ->> '$', '{{}}')"
+    if kind.id != "struct" or "JSON" not in str(kind):
+        return value
+    children = cast("list[tuple[str, DuckDBPyType]]", kind.children)
+    fields = [f"{_quoted(name)} := {_scalars(f'{value}.{_quoted(name)}', within)}" for name, within in children]
+    return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({', '.join(fields)}) END"
 
 
 _REQUESTERS = """
     WITH person AS (
-        SELECT who.id::VARCHAR AS id, any_value(who.email) AS email
+        SELECT to_json(who.id) ->> '$' AS id, any_value(who.email) AS email
         FROM (SELECT unnest(users) AS who FROM answer) GROUP BY ALL HAVING email IS NOT NULL
     ), record AS (SELECT *, row_number() OVER () AS "quimbi row" FROM (SELECT {records} FROM answer))
     SELECT record.* EXCLUDE ("quimbi row"), person.email AS requester_email
-    FROM record LEFT JOIN person ON record.requester_id::VARCHAR = person.id ORDER BY "quimbi row"
+    FROM record LEFT JOIN person ON to_json(record.requester_id) ->> '$' = person.id ORDER BY "quimbi row"
 """
 """Records with the addresses of those who asked, in the order of the answer."""
 

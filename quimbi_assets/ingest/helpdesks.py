@@ -35,8 +35,8 @@ LONGEST_WAIT = pd.Timedelta(days=36_525)
 """A century: whoever waited longer waited for a mistake of the export's."""
 CLOCKED = re.compile(r"(?P<name>.+ at) \((?P<zone>[\w+-]+(?:/[\w+-]+)*)\)", re.ASCII)
 """How Intercom calls a column of instants: ``Conversation started at (America/New_York)``, by that clock."""
-INTERCOM = frozenset({"source_author_id", "created_at", "state"})
-"""Columns that together only conversations of Intercom's have."""
+INTERCOM = tuple(frozenset({"created_at", "state", whose}) for whose in ("source_author_id", "contacts_contacts"))
+"""Columns that together only conversations of Intercom's have; where none of them has an author, they have contacts."""
 EPOCHS = ("created_at", "statistics_first_admin_reply_at", "statistics_last_close_at")
 """Intercom's instants, in seconds since 1970."""
 SECONDS = r"\d{9,}(?:\.\d+)?"
@@ -59,7 +59,7 @@ def tickets_shaped(table: Table, time_zone: str) -> Table:
     names = columns.by_name(table.columns)
     possible = columns.candidates(table.columns, SUPPORT_TICKETS, table.chosen)
     created, waits = possible["created_at"], _waits(names, possible)
-    is_intercom = names.keys() >= INTERCOM
+    is_intercom = any(marks <= names.keys() for marks in INTERCOM)
     lists = [names[name] for name in LISTS if name in names]
     epochs = [names[name] for name in EPOCHS if name in names] if is_intercom else []
     contacts = names.get("contacts_contacts") if is_intercom else None
@@ -148,8 +148,8 @@ def _instants(cells: pd.Series) -> pd.Series:
         return cells
     if pd.api.types.is_numeric_dtype(cells.dtype):
         seconds = cells.astype("float64")
-    else:  # DuckDB has text among numbers in quotes, and numbers of which some are below nought as decimals
-        cells = cells.astype("str").str.strip(' "')
+    else:  # DuckDB has numbers of which some are below nought as decimals
+        cells = cells.astype("str").str.strip()
         seconds = pd.to_numeric(cells.where(cells.str.fullmatch(SECONDS))).astype("float64")
     read = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce").astype("datetime64[us, UTC]")
     return read if read.notna().equals(cells.notna()) else read.astype("object").where(read.notna(), cells)

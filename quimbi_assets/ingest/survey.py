@@ -115,17 +115,12 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
     )
 
 
-def _holds_lists(values: pd.Series) -> bool:
-    """Tell whether a column's cells are lists or maps, by the first that is there: a column is of one type."""
-    return bool(values.dtype == object and values.dropna().head(1).map(pd.api.types.is_list_like).any())
-
-
 def _require_ids(where: str, meant: Iterable[tuple[str, str]], signs: Mapping[str, Signs], first: pd.DataFrame) -> None:
     """Refuse ids that are not what the store's are: rounded numbers, lists; `meant` are meanings and columns."""
     for column, name in meant:
         if column.endswith("_id") and Signs.ROUNDED in signs[name]:
             raise cells.rounded_ids(where, name)
-        if column.endswith("_id") and _holds_lists(first[name]):
+        if column.endswith("_id") and columns.holds_lists(first[name]):
             raise BadInputError(f"{where}: {name} holds a list in each cell, which is no {column}: write one id a row")
 
 

@@ -230,6 +230,21 @@ def test_json_without_any_field_is_text(tmp_path, text):
     assert chunk.frame.map(lambda cell: isinstance(cell, str) or pd.isna(cell)).all(axis=None)
 
 
+def test_ids_that_are_numbers_and_texts_are_text(tmp_path):
+    """Alike wherever they stand; what is within a text stays."""
+    ids = [9007199254740993, "9007199254740994", 'a"1"']
+    rows = [{"id": one, "customer": {"id": one, "plan": {"n": one}}} for one in ids]
+    path = tmp_path / "answer.json"
+    for answer in ({"tickets": [*rows, {"id": "x", "customer": None}]}, [*rows, {"id": "x"}]):
+        path.write_text(json.dumps(answer))
+        with open_table(path) as table:
+            (chunk,) = table.chunks(None)
+        assert chunk.frame["id"].to_list() == [*map(str, ids), "x"]
+        for name in ("customer.id", "customer.plan.n"):
+            assert chunk.frame[name].to_list()[:3] == [*map(str, ids)]
+            assert pd.isna(chunk.frame[name].iloc[3])
+
+
 def test_an_empty_object_is_nothing(tmp_path):
     path = tmp_path / "conversations.json"
     path.write_text(json.dumps([{"id": 1, "conversation_rating": {}}, {"id": 2, "conversation_rating": {}}]))

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.analysis import open_store
+from quimbi_assets.errors import BadInputError, MissingColumnsError
 
 EXPORTS = Path(__file__).parent / "exports"
 CHANNELS = {
@@ -40,12 +41,14 @@ def test_tickets_are_read_as_they_were(name):
     assert "ignored" not in repr(store)
 
 
-def test_an_answer_of_zendesk_s_with_its_users_finds_their_customers(tmp_path):
+@pytest.mark.parametrize("written", [int, str, lambda number: str(number) if number % 2 else number])
+def test_an_answer_of_zendesk_s_with_its_users_finds_their_customers(tmp_path, written):
     """As asked with ``include=users``: tickets name their requester by number, users say the addresses."""
     tickets = [json.loads(line) for line in (EXPORTS / "zendesk_tickets.json").read_text().splitlines() if line]
     users = [one.pop("requester") for one in tickets]
     tickets = [one | {"requester_id": user["id"]} for one, user in zip(tickets, users, strict=True)]
     answer = tmp_path / "zd.json"
+    users = [user | {"id": written(user["id"])} for user in users]
     answer.write_text(json.dumps({"tickets": tickets, "users": users, "count": 2, "next_page": None}))
     store = open_store(orders=EXPORTS / "shopify_orders.csv", tickets=answer, time_zone="Europe/London")
     rows = store.history.tables["raw_tickets"].to_pandas().set_index("ticket_id").sort_index()
@@ -68,6 +71,31 @@ def test_intercom_s_unrated_and_the_store_s_own_messages(tmp_path):
     tickets = store.history.tables["raw_tickets"].to_pandas().set_index("ticket_id").sort_index()
     assert tickets.index.to_list() == ["501", "502", "603"]
     assert tickets["satisfaction_score"].isna().all()
+
+
+def test_an_id_that_no_number_holds_is_refused(tmp_path):
+    """Of 400 digits: DuckDB has infinity for it, and would for another."""
+    rows = [
+        {"id": one, "created_at": "2025-04-03T09:00:00Z", "email": "ann@example.com"} for one in (int("7" * 400), 1)
+    ]
+    path = tmp_path / "tickets.json"
+    path.write_text(json.dumps(rows))
+    with pytest.raises(BadInputError, match="id holds ids above 2\\^53 as floating-point numbers"):
+        open_store(orders=EXPORTS / "shopify_orders.csv", tickets=path)
+
+
+@pytest.mark.parametrize("source", [None, {}, {"author": None}, {"type": "conversation"}])
+def test_intercom_s_conversations_without_an_author_are_their_contacts(tmp_path, source):
+    """By the shop's ids of them; where it gave none the file is refused for that."""
+    rows = [one | {"source": source} for one in json.loads((EXPORTS / "intercom_conversations.json").read_text())]
+    path = tmp_path / "conversations.json"
+    path.write_text(json.dumps(rows))
+    with pytest.raises(MissingColumnsError, match="no column customer_id"):
+        open_store(orders=EXPORTS / "shopify_orders.csv", tickets=path)
+    contacts = {"contacts": {"contacts": [{"id": "aa1", "external_id": "ann@example.com"}]}}
+    path.write_text(json.dumps([one | contacts for one in rows]))
+    tickets = open_store(orders=EXPORTS / "shopify_orders.csv", tickets=path).history.tables["raw_tickets"]
+    assert tickets["customer_id"].to_pylist() == ["ann@example.com"] * 2
 
 
 @pytest.mark.parametrize("at", [93415500000000, -93415500000000, -100000000000])
