@@ -111,9 +111,10 @@ class EmailQuestion(Question):
 
 
 class CardQuestion(Question):
-    """Whose card; a helpdesk can only put the address into the address it asks at."""
+    """Whose card; a helpdesk can only put the address into the address it asks at, as it is: empty, too, or with &."""
 
-    email: str = Field(min_length=1, max_length=320, description="Hashed at once with the store's secret; not kept")
+    model_config = ConfigDict(extra="ignore")
+    email: str = Field(description="Hashed at once with the store's secret; not kept. A blank within it is a +")
 
 
 class TicketQuestion(Question):
@@ -123,7 +124,7 @@ class TicketQuestion(Question):
         None, min_length=1, max_length=500, description="The customer's id, as orders have it"
     )
     email: str | None = Field(
-        None, min_length=3, max_length=320, description="Hashed at once with the store's secret; not kept"
+        None, description="Hashed at once with the store's secret; not kept. Of nobody where it is empty"
     )
     email_sha256: str | None = Field(
         None, pattern="^[0-9a-fA-F]{64}$", description="Of the address in small letters without space around it"
@@ -301,8 +302,8 @@ def get_profile_by_email(now: Database, store_id: str, question: EmailQuestion) 
 
 def card_by_email(now: Database, store_id: str, question: CardQuestion) -> models.Card:
     """Return the card of whoever has an e-mail address, or that nobody is known by it."""
-    home, known = now.home or quimbi_home(), is_text(question.email)
-    customer_id = find_by_email(now, home, store_id, question.email, None) if known else None
+    home, email = now.home or quimbi_home(), question.email.strip().replace(" ", "+")
+    customer_id = find_by_email(now, home, store_id, email, None) if is_text(email) else None
     facts = None if customer_id is None else read_card(now, store_id, customer_id)
     return models.Card(**(UNKNOWN if facts is None else card_of(facts, datetime.now(UTC))))
 

@@ -359,6 +359,8 @@ def test_who_answers_a_ticket(ask, database):
         assert all(one["wanting"] for one in answer["nearly"])
     for unknown in (
         {"email": None},
+        {"email": ""},
+        {"email": f"{'a' * 400}@example.com"},
         {"customer_id": "nobody"},
         {"customer_id": "a\0b"},
         {"email": "nobody@example.com"},

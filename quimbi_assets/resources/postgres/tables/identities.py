@@ -9,6 +9,7 @@ import os
 import secrets
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pandas as pd
 
@@ -78,14 +79,19 @@ def hides_addresses(cursor: Any, store_id: str) -> bool:
 def find_by_email(database: Database, home: Path, store_id: str, email: str | None, sha256: str | None) -> str | None:
     """Return the customer of an address, or of its SHA-256 in hexadecimal digits; None if nobody is known by it.
 
-    It is hashed with the store's secret at once; nothing of it is kept.
+    It is hashed with the store's secret at once; nothing of it is kept. Where nobody is known by it as it is written,
+    it is looked for with its letters composed (NFC), as nearly all files have them.
     """
     path = home / "keys" / f"{store_id}.key"
-    folded = "" if email is None else email.strip().casefold()
-    key = hmac.digest(path.read_bytes(), (sha256 or folded).lower().encode(), "sha256") if path.exists() else b""
-    asked = {"store": store_id, "hash": key, "texts": [email, folded]}
+    secret = path.read_bytes() if path.exists() else None
     sql = BY_EMAIL.format(column="key_hash" if sha256 is None else "sha256_hash")
-    return next((customer for (customer,) in database.execute(store_id, sql, asked)), None)
+    for written in dict.fromkeys([email, email and normalize("NFC", email)]):
+        folded = (written or "").strip().casefold()
+        key = b"" if secret is None else hmac.digest(secret, (sha256 or folded).lower().encode(), "sha256")
+        asked = {"store": store_id, "hash": key, "texts": [written, folded]}
+        for (customer,) in database.execute(store_id, sql, asked):
+            return str(customer)
+    return None
 
 
 def customer_called(database: Database, store_id: str, text: str) -> str:
