@@ -15,7 +15,7 @@ from quimbi_assets.axes._axis import BOUGHT_ONCE, Axis, Feature, Structural
 from quimbi_assets.explanation.changes import KINDS, MOST, Change, Past
 from quimbi_assets.explanation.decision import FeatureShare
 from quimbi_assets.explanation.receipt import AxisReceipt, Receipt
-from quimbi_assets.explanation.search import MONTHLY, WEEKLY, Move
+from quimbi_assets.explanation.search import MONTHLY, SILENCES, WEEKLY, Move
 from quimbi_assets.naming.sentences import written
 from quimbi_assets.naming.values import (
     clock_hour,
@@ -34,6 +34,7 @@ TELLING = 0.1
 """Share of all that speaks for a segment from which a feature is told."""
 SPACING = {WEEKLY: "one a week", MONTHLY: "one a month"}
 NOTHING = f"nothing they could do would move them, of all that was tried: up to {MOST} more orders of a kind"
+NOR_SILENCE = f", or no order for up to {SILENCES[-1]} days"
 NEARER = " comes nearer to their segment than to the next"
 CAUSES = {"acted": "by what they did since", "silent": "by time alone", "new": "since they came"}
 MADE = {"model": "a new model", "corrected": "a correction of the data"}
@@ -337,18 +338,19 @@ def weak_words(axes: Axes, doubt: str = "this cannot be told from chance yet") -
 
 
 def _pulls(one: Mapping[str, Any]) -> list[str]:
-    """Write what each feature adds to the decision."""
+    """Write what each feature adds to the decision, to a thousandth; nothing of one that adds none."""
     return [
         f"    {share['feature']}: {_plain(share['value'])} (here {_plain(share['here'])}, "
         f"next {_plain(share['there'])}), pull {share['pull']:+.3f} of {one['margin']:.3f}"
         for share in one["shares"]
+        if round(share["pull"], 3)
     ]
 
 
 def what_moves(one: Mapping[str, Any]) -> list[str]:
     """Return what would move a customer on an axis, or that nothing that was tried would."""
     moves = [
-        (one["change"] or one.get("beyond") or {"words": NOTHING})["words"],
+        (one["change"] or one.get("beyond") or {"words": NOTHING + NOR_SILENCE * (not one["waiting"])})["words"],
         *([one["waiting"]["words"]] if one["waiting"] else []),
     ]
     return [f"{_raised(words)}." for words in moves]

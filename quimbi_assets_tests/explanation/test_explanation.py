@@ -190,7 +190,9 @@ def test_in_words(models, pasts, shown):
         meanings = {state.meaning.partition(",")[0] for state in BOUGHT_ONCE}
         assert sum(text.count(f"They {meaning}") for meaning in meanings) == bool(once)
         assert not re.search(r"nan|None|\{\}|The how", text)
-        assert "pull" in "\n".join(receipt_lines(record, why=True))
+        pulls = re.findall(r"pull ([+-][\d.]+) of", "\n".join(receipt_lines(record, why=True)))
+        assert pulls
+        assert not {"+0.000", "-0.000"} & set(pulls)
 
 
 @pytest.mark.parametrize(("kind", "n", "words"), [

@@ -116,7 +116,10 @@ def test_who_can_be_moved_by_nothing_is_told_so(models, pasts):
             far[axis].cluster_centers_ = np.where(is_own[:, None], model.cluster_centers_, 100.0)
         moves = smallest_moves(past, far, list(far), score_changes(past, far, tried_changes(past, list(far))))
         assert moves == dict.fromkeys(far, AxisMoves(None, None))
-    assert what_moves({"change": None, "waiting": None}) == [f"{NOTHING[0].upper()}{NOTHING[1:]}."]
+    nothing = f"{NOTHING[0].upper()}{NOTHING[1:]}"
+    assert what_moves({"change": None, "waiting": None}) == [f"{nothing}, or no order for up to {SILENCES[-1]} days."]
+    waiting = {"words": "9 more days without an order would move them"}
+    assert what_moves({"change": None, "waiting": waiting}) == [f"{nothing}.", f"{waiting['words']}."]
 
 
 def test_what_no_customer_does_is_told_as_out_of_reach(models, pasts):
