@@ -24,6 +24,7 @@ from quimbi_assets.ingest.prepare import LEFT_OUT, Preparation, Prepared
 from quimbi_assets.ingest.products import product_rows
 from quimbi_assets.ingest.rows import broken_rows, hide_addresses
 from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, PRODUCTS, SUPPORT_TICKETS
+from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres import copy as bulk
 from quimbi_assets.resources.postgres import matching
@@ -35,6 +36,7 @@ from quimbi_assets.resources.postgres.tables.personal import keep_erased_orders,
 from quimbi_assets.resources.postgres.tables.shops import summarise_shop
 from quimbi_assets.resources.postgres.transfer import Refusals, Transfer, drop_expired
 from quimbi_assets.store import Store
+from quimbi_assets.texts import shown
 
 NO_CATEGORY = "lines say no category; a list of products brings it: --products F (in Shopify: Products, Export)"
 _HAS_LIST = "SELECT EXISTS (SELECT FROM quimbi.products WHERE store_id = %s)"
@@ -275,7 +277,7 @@ class _Load:
         if name == PRODUCTS.name:
             return self._write_products(file)
         transfer = self._transfers[name]
-        notes = self._name_writers(file) if name == SUPPORT_TICKETS.name else []
+        notes = [*self._name_writers(file), *self._taken_over(transfer)] if name == SUPPORT_TICKETS.name else []
         self._say(f"writing {transfer.preparation.n_accepted:,} {name.replace('_', ' ')}")
         counts = transfer.merge()
         if name == ORDERS.name and self._addresses is not None:
@@ -351,6 +353,16 @@ class _Load:
         if n_strangers:
             notes.append(f"people who wrote but never ordered: {n_strangers:,}")
         return notes
+
+    def _taken_over(self, transfer: Transfer) -> list[str]:
+        """Say how many stored tickets become another customer's of another time, as ids of two helpdesks do."""
+        n, example = matching.count_taken_over(self._cursor, self._store.store_id, str(transfer.staged))
+        if not n:
+            return []
+        return [
+            f"{plural(n, 'stored ticket')}, such as {shown(example)}, had another customer and another time: "
+            "ids of two helpdesks overwrite each other, a store has tickets of one"
+        ]
 
     def _find(self, file: SentFile) -> matching.Match | None:
         cursor, store_id = self._cursor, self._store.store_id

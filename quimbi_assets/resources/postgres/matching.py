@@ -238,6 +238,21 @@ def count_ambiguous(cursor: Any, match: Match) -> int:
     return int(cursor.fetchone()[0])
 
 
+def count_taken_over(cursor: Any, store_id: str, staged: str) -> tuple[int, str]:
+    """Count named tickets whose id is stored with another customer and another time; with the first such id."""
+    cursor.execute(
+        f"""
+        SELECT count(DISTINCT ticket_id), coalesce(min(ticket_id), '')
+        FROM {staged} ticket JOIN quimbi.support_tickets stored USING (ticket_id)
+        WHERE stored.store_id = %s AND stored.customer_id <> ticket.customer_id
+            AND stored.created_at <> ticket.created_at
+        """,
+        (store_id,),
+    )
+    n, first = cursor.fetchone()
+    return int(n), str(first)
+
+
 def count_writers(cursor: Any, staged: str, keys: RowKeys) -> tuple[int, int, int, int, int]:
     """Count named tickets, those of customers with orders, such customers, persons who never ordered, shared keys."""
     cursor.execute(

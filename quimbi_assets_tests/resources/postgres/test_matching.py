@@ -73,6 +73,23 @@ def test_a_helpdesk_export_meets_orders_by_address(database, load):
     assert whose(database, load.store)["100"] == "7"
 
 
+def test_tickets_of_another_helpdesk_that_take_the_place_of_stored_ones_are_told(load):
+    """Of another customer and another time, both: a ticket that was merged, or whose time was corrected, is none."""
+    load(orders=orders_of(SHOP, EMAILS))
+    tickets = tickets_of(email=EMAILS[:12])
+    other = tickets.assign(email=EMAILS[3:15], created_datetime="2024-03-01T10:00:00").iloc[7:9]
+    for corrected in (
+        tickets,
+        other.assign(email=tickets["email"]),
+        tickets,
+        other.assign(**tickets[["created_datetime"]]),
+    ):
+        assert "helpdesks" not in "\n".join(load(tickets=corrected).lines())
+    load(tickets=tickets)
+    told = "\n".join(load(tickets=other).lines())
+    assert "2 stored tickets, such as 7, had another customer and another time: ids of two helpdesks" in told
+
+
 def test_ids_that_agree_by_chance_are_not_believed(database, load):
     tickets = tickets_of(customer_id=[(i * 7 + 3) % 20 for i in range(20)], customer_email=EMAILS[:18] + [None] * 2)
     report = load(orders=orders_of(SHOP, EMAILS), tickets=tickets)
