@@ -67,11 +67,12 @@ def scored_together(
     return [
         Scored(
             some,
-            features,
+            {axis: frame.iloc[row] for axis, frame in features.items()},
             {
                 axis: replace(one.part(row), customers=pd.Index(one.customers[row].str[5:]))
                 for axis, one in scores.items()
             },
+            profiler.models,
         )
         for some, row in zip(changes, rows, strict=True)
     ]

@@ -5,7 +5,9 @@ data (``changes``), features and distances, which are measured and scored as eve
 
 A change moves a customer if the segment nearest to them afterwards is another one than now, and would be the one of now
 on the same day without it. Fewer orders are a smaller change; then what lies nearer to how they buy
-(``changes.RELEVANT``), then what is done sooner. Where time alone moves them that is said besides.
+(``changes.RELEVANT``), then what is done sooner. What leads away from what a segment is named for, beside the same day
+without it, is not told as the way there, though other features outweigh it: weekdays make nobody a weekend shopper.
+Where time alone moves them that is said besides.
 """
 
 from collections import defaultdict
@@ -14,12 +16,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.axes import Features, measure
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.scaling import clean
 from quimbi_assets.explanation.changes import RELEVANT, Change, Past
 from quimbi_assets.history import History
+from quimbi_assets.naming.descriptors import NOISE
+from quimbi_assets.naming.values import clock_pairs
 from quimbi_assets.profiles.scores import AxisScores, score_features
 
 WEEKLY, MONTHLY = 7, 30
@@ -37,17 +43,33 @@ USUAL_SHARE = 0.95
 
 @dataclass(frozen=True)
 class Scored:
-    """Features and scores of the histories that changes make, these in their order."""
+    """Features and scores, by some models, of the histories that changes make, these in their order."""
 
     changes: Sequence[Change]
-    features: Features
+    features: Mapping[str, pd.DataFrame]
     scores: Mapping[str, AxisScores]
+    models: Mapping[str, AxisModel]
 
     def segments(self, axis: str) -> NDArray[np.intp]:
         """Return the position of the segment that each change leads to, shape (n,); -1 where there is no order yet."""
         placed = np.full(len(self.changes), -1, dtype=np.intp)
         placed[self.scores[axis].customers.astype(int)] = self.scores[axis].dominant
         return placed
+
+    def apart(self, axis: str) -> NDArray[np.float64]:
+        """Return how far each change leaves them from each segment by what names it, scaled units, shape (n, k).
+
+        NaN where there is no order yet.
+        """
+        model = self.models[axis]
+        values = self.features[axis][model.features_].to_numpy(dtype=np.float64, na_value=np.nan)
+        scaled, centers = model.scaled(clean(values)), model.cluster_centers_
+        distances = np.full((len(self.changes), len(centers)), np.nan)
+        for segment in range(len(centers)):
+            names = naming_features(model, segment)
+            away = scaled[:, names] - centers[segment, names]
+            distances[self.scores[axis].customers.astype(int), segment] = np.linalg.norm(away, axis=1)
+        return distances
 
 
 @dataclass(frozen=True)
@@ -70,6 +92,20 @@ class AxisMoves:
     beyond: Move | None = None
 
 
+def naming_features(model: AxisModel, segment: int) -> list[int]:
+    """Return the columns of the feature, or clock angle, that tells a segment best from the others that no state makes.
+
+    So rules name it (``naming.rule_names``).
+    """
+    others = [place for place in range(len(model.segment_ids_)) if place != segment]
+    siblings = [place for place in others if model.structural_[place] is None] or others
+    contrast = model.cluster_centers_[segment] - model.cluster_centers_[siblings].mean(axis=0)
+    features = list(model.features_)
+    pairs = [[features.index(name) for name in pair] for pair in clock_pairs(features).values()]
+    alone = [[place] for place in range(len(features)) if not any(place in pair for pair in pairs)]
+    return max([*alone, *pairs], key=lambda columns: float(np.linalg.norm(contrast[columns])))
+
+
 def score_history(
     history: History, models: Mapping[str, AxisModel], past: Past
 ) -> tuple[Features, dict[str, AxisScores]]:
@@ -80,7 +116,7 @@ def score_history(
 
 def score_changes(past: Past, models: Mapping[str, AxisModel], changes: Sequence[Change]) -> Scored:
     """Measure and score what changes make of a customer, all at once."""
-    return Scored(changes, *score_history(past.with_changes(changes), models, past))
+    return Scored(changes, *score_history(past.with_changes(changes), models, past), models)
 
 
 def tried_changes(past: Past, axes: Sequence[str]) -> list[Change]:
@@ -152,12 +188,14 @@ def _silent(axis: str, scored: Scored) -> dict[int, np.intp]:
 
 
 def _moving(axis: str, scored: Scored, now: Mapping[int, np.intp]) -> list[tuple[Change, np.intp]]:
-    """Return the changes that bear on an axis and move the customer, and where to."""
-    relevant = RELEVANT.get(axis, ("again",))
+    """Return the changes that bear on an axis and move the customer, by what names where they lead, and where to."""
+    relevant, apart = RELEVANT.get(axis, ("again",)), scored.apart(axis)
+    silent = {change.days: place for place, change in enumerate(scored.changes) if not change.kind}
     return [
         (change, segment)
-        for change, segment in zip(scored.changes, scored.segments(axis), strict=True)
+        for place, (change, segment) in enumerate(zip(scored.changes, scored.segments(axis), strict=True))
         if change.kind in relevant and segment != now[0] and now[change.days] == now[0]
+        if apart[place, segment] <= apart[silent[change.days], segment] + NOISE
     ]
 
 

@@ -18,6 +18,7 @@ from quimbi_assets.explanation.search import (
     NUMBERS,
     SILENCES,
     AxisMoves,
+    naming_features,
     score_changes,
     score_history,
     smallest_moves,
@@ -159,6 +160,22 @@ def test_what_lies_between_numbers_that_are_tried_is_tried_where_it_may_be_small
         whole = smallest_moves(past, models, axes, at_once)
         for axis in axes:
             assert moves[axis].change == whole[axis].change
+
+
+def test_nothing_told_leads_away_from_what_a_segment_is_named_for(history, models, reference):
+    """Of orders on weekdays nobody is told that they make a weekend shopper."""
+    axis, n_told = "purchase_cadence", 0
+    model = models[axis]
+    weekend = max(range(len(model.segment_ids_)), key=lambda one: model.centers_shop_["weekend_ratio"].iloc[one])
+    assert [model.features_[column] for column in naming_features(model, weekend)] == ["weekend_ratio"]
+    for customer in history.customers.to_pylist()[::6]:
+        past, moves = moves_of(history, models, reference, customer, [axis])
+        move = moves[axis].change or moves[axis].beyond
+        if move is not None and move.segment == model.segment_ids_[weekend]:
+            n_told += 1
+            features = score_changes(past, {axis: model}, [Change.waiting(0), move.change]).features[axis]
+            assert features["weekend_ratio"].iloc[1] >= features["weekend_ratio"].iloc[0]
+    assert n_told
 
 
 def test_no_axis_is_forgotten():
