@@ -127,6 +127,27 @@ def test_who_is_merged_or_gone_is_not_told_again_until_they_change(database, api
     assert push(database, store_id).changed == 0
 
 
+def test_who_is_erased_meanwhile_is_not_told_of(database, api, shop):
+    store_id = shop()
+    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    api.then = {len(api.calls) + 3: lambda: _code(["erase", "--store-id", store_id, "--customer-id", "c0004"])}
+    report = push(database, store_id)
+    assert (report.taken, report.refused, report.erased) == (9, 0, 1)
+    assert "told 9 of 10; not customers any more, as whoever was erased meanwhile: 1" in report.lines()[0]
+    assert list(api.customers)[4] not in dict(api.told)
+    rows = "SELECT count(*) FROM quimbi.export_profiles WHERE store_id = %s"
+    assert database.execute(store_id, rows, (store_id,)) == [(9,)]
+
+
+def test_who_is_erased_while_they_are_told_of_is_not_written_down(database, api, shop):
+    store_id = shop()
+    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    api.then = {len(api.calls) + 2: lambda: _code(["erase", "--store-id", store_id, "--customer-id", "c0000"])}
+    push(database, store_id)
+    rows = "SELECT count(*) FROM quimbi.export_profiles WHERE store_id = %s AND customer_id = 'c0000'"
+    assert database.execute(store_id, rows, (store_id,)) == [(0,)]
+
+
 def test_tickets_of_a_file_are_said_to_be_no_tickets_of_gorgias_s(database, api):
     store_id = "push-foreign"
     publish(database, store_id, 1)

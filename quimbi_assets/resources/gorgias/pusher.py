@@ -6,6 +6,7 @@ A field is set, not added to: a request that was cut is repeated, and a push tha
 it had not written down once more.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -40,6 +41,8 @@ class PushReport:
     taken: int | None
     """None: nothing was sent."""
     refused: int = 0
+    erased: int = 0
+    """Customers who were there when it began and not when it was their turn."""
     left_out: int = 0
     """Customers of the control group."""
     example: str = ""
@@ -58,7 +61,8 @@ class PushReport:
             first = [f"the first: {self.example}" if self.example else self._why_nothing()]
             return [f"{self.account}: dry run, nothing was sent; {size}, {plural(self.calls, 'call')}", *first, *lines]
         refused = f"; not known to Gorgias any more: {self.refused:,}" if self.refused else ""
-        return [f"{self.account}: told {self.taken:,} of {self.changed:,}{refused}", *lines]
+        erased = f"; not customers any more, as whoever was erased meanwhile: {self.erased:,}" if self.erased else ""
+        return [f"{self.account}: told {self.taken:,} of {self.changed:,}{refused}{erased}", *lines]
 
     def _why_nothing(self) -> str:
         """Say why there is nobody to tell of."""
@@ -87,7 +91,8 @@ def push_fields(
 ) -> PushReport:
     """Tell Gorgias of the customers who changed, within the account's rate; without `send` only count.
 
-    It is a call for all that is known of a customer, and one for each field that says nothing any more.
+    It is a call for all that is known of a customer, and one for each field that says nothing any more. Who is erased
+    while it goes on is not told of.
     Of a share `control` of customers (None: that of before) it is told nothing, so that rules treat them as before.
     BadInputError: an axis without segments, a share that cannot be, or fields that Gorgias has not got (`install`).
     """
@@ -108,7 +113,6 @@ def push_fields(
         _, changed, _, n_left_out = read()
         shown = _shown(account.name, changed, n_left_out, fields.count_known(database, store_id))
         return replace(shown, is_foreign=_is_foreign(database, store_id))
-    n_refused = 0
     with (
         closing(Client(account, say, period, pause)) as client,
         only_sender(database, store_id, f"{account.name}/fields"),
@@ -116,13 +120,24 @@ def push_fields(
         numbers = _numbers_of(client, store_id, axes)
         trial, changed, n_new, n_left_out = read()  # while no other push can tell somebody in between
         fields.enter_trial(database, store_id, trial)
-        for number, one in enumerate(changed, start=1):
-            taken = [_tell(client, who, one, numbers) for who in one.helpdesk_ids]
+        n = _tell_each(client, database, store_id, changed, numbers, say)
+    return PushReport(account.name, len(changed), n_new, n["taken"], n["refused"], n["erased"], n_left_out)
+
+
+def _tell_each(
+    client: Client, database: Database, store_id: str, changed: Sequence[Telling], numbers: Mapping[str, int], say: Say
+) -> Counter[str]:
+    """Tell of customers one by one, writing each down; return how many were ``taken``, ``refused`` and ``erased``."""
+    outcomes = Counter[str]()
+    for number, one in enumerate(changed, start=1):
+        theirs = (who for who in one.helpdesk_ids if fields.is_customer(database, store_id, who, one.customer_id))
+        taken = [_tell(client, who, one, numbers) for who in theirs]  # each looked up just before
+        if taken:
             fields.note_told(database, store_id, one, None if any(taken) else "no such customer")
-            n_refused += not any(taken)
-            if number % SAID_EVERY == 0:
-                say(f"told of {number:,} of {len(changed):,}")
-    return PushReport(account.name, len(changed), n_new, len(changed) - n_refused, n_refused, n_left_out)
+        outcomes["taken" if any(taken) else "refused" if taken else "erased"] += 1
+        if number % SAID_EVERY == 0:
+            say(f"told of {number:,} of {len(changed):,}")
+    return outcomes
 
 
 def _shown(account: str, changed: Sequence[Telling], n_left_out: int, n_known: int) -> PushReport:
@@ -130,7 +145,9 @@ def _shown(account: str, changed: Sequence[Telling], n_left_out: int, n_known: i
     n_new = sum(one.is_new for one in changed)
     example = f"{changed[0].customer_id} {dict(changed[0].state) or 'nothing any more'}" if changed else ""
     n_calls = sum(len(one.helpdesk_ids) * (bool(one.state) + len(one.taken_back)) for one in changed)
-    return PushReport(account, len(changed), n_new, None, 0, n_left_out, example, n_calls, n_known)
+    return PushReport(
+        account, len(changed), n_new, None, left_out=n_left_out, example=example, calls=n_calls, known=n_known
+    )
 
 
 def _is_foreign(database: Database, store_id: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from quimbi_assets.audiences.filters import EVERYBODY
 from quimbi_assets.exports.gorgias import QUEUE, RISKS
 from quimbi_assets.lift.assignment import Trial, parameters
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import Database, lock
 from quimbi_assets.resources.postgres.tables.served import records
 from quimbi_assets.resources.postgres.tables.treatments import IN_CONTROL, Group, enter, mark_acted
 
@@ -92,7 +92,8 @@ NO_JOB = 0
 """Of ``export_profiles``: nothing is written down before it is sent, since to set a field again does no harm."""
 TOLD = """
     INSERT INTO quimbi.export_profiles (store_id, target, customer_id, job_id, digest, state, refused)
-    VALUES (%s, %s, %s, %s, %s, %s, %s)
+    SELECT store_id, %s, customer_id, %s, %s, %s, %s FROM quimbi.helpdesk_customers
+    WHERE store_id = %s AND customer_id = %s LIMIT 1
     ON CONFLICT (store_id, target, customer_id) DO UPDATE SET digest = EXCLUDED.digest, state = EXCLUDED.state,
         refused = EXCLUDED.refused, sent_at = now()
 """
@@ -163,11 +164,19 @@ def read_changed(
     return [Telling(*row) for row in rows], n_left_out
 
 
+def is_customer(database: Database, store_id: str, helpdesk_id: str, customer_id: str) -> bool:
+    """Tell whether a number of the helpdesk's is that customer's: who was erased has none any more."""
+    sql = "SELECT 1 FROM quimbi.helpdesk_customers WHERE store_id = %s AND helpdesk_id = %s AND customer_id = %s"
+    return bool(database.execute(store_id, sql, (store_id, helpdesk_id, customer_id)))
+
+
 def note_told(database: Database, store_id: str, one: Telling, refused: str | None) -> None:
-    """Write down what the helpdesk was told of a customer, or why it would not hear it."""
+    """Write down what the helpdesk was told of a customer, or why it would not hear it; of who was erased nothing."""
     state = {name: {"id": value, "name": value} for name, value in one.state.items()}
     with database.transaction(store_id) as cursor:
-        cursor.execute(TOLD, (store_id, TARGET, one.customer_id, NO_JOB, one.digest, json.dumps(state), refused))
+        lock(cursor, f"load:{store_id}")  # an erasure, which has it too, is over or begins after this
+        note = (TARGET, NO_JOB, one.digest, json.dumps(state), refused)
+        cursor.execute(TOLD, (*note, store_id, one.customer_id))
         if state and refused is None:
             mark_acted(cursor, store_id, TARGET, "AND customer_id = %(who)s", {"who": one.customer_id})
 
