@@ -64,7 +64,7 @@ def install(store_id: str, *, axes: list[str], card_url: str | None, webhook_url
         raise BadInputError(
             f"no tickets are pulled every hour or day yet: quimbi gorgias pull --store-id {store_id} --every day"
         )
-    made = pusher.install(store_id, axes, card, call, err.print, dry_run=dry_run)
+    made = pusher.install(database, store_id, axes, card, call, err.print, dry_run=dry_run)
     out.print(f"{'would make' if dry_run else 'made'}: {', '.join(made) or 'nothing, all is there'}", markup=False)
     out.print(f"rules to begin with, in Gorgias under Settings > Rules:\n{RULES}", markup=False)
 
@@ -105,8 +105,9 @@ def uninstall(store_id: str, *, dry_run: bool) -> None:
     """Take away what ``install`` made."""
     from quimbi_assets.resources.gorgias import pusher
 
-    read_store(open_database(), store_id)
-    gone = pusher.uninstall(store_id, err.print, dry_run=dry_run)
+    database = open_database()
+    read_store(database, store_id)
+    gone = pusher.uninstall(database, store_id, err.print, dry_run=dry_run)
     done = "would take away" if dry_run else "took away"
     out.print(f"{done}: {', '.join(gone) or 'nothing, none is there'}", markup=False)
 

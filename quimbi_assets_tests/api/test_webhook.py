@@ -122,7 +122,7 @@ def sense(instance):
 
 
 def test_a_call_brings_the_ticket_and_scores_nobody_anew(database, api, address, shop, secret, tmp_path):
-    install(shop, [], None, (address, secret), print, dry_run=False, period=PERIOD)
+    install(database, shop, [], None, (address, secret), print, dry_run=False, period=PERIOD)
     looked_at, changed_at = source_of(database, shop).looked_at, read_change(database, shop)
     api.write_ticket(datetime.now(UTC), EMAILS[0])
     api.change(1, datetime.now(UTC), status="open")
@@ -153,7 +153,7 @@ def test_a_call_brings_the_ticket_and_scores_nobody_anew(database, api, address,
 
 
 def test_a_call_in_the_middle_of_a_pull_waits_for_the_next(database, api, address, shop, secret):
-    install(shop, [], None, (address, secret), print, dry_run=False, period=PERIOD)
+    install(database, shop, [], None, (address, secret), print, dry_run=False, period=PERIOD)
     call(address, secret)
     first = source_of(database, shop).called_at
     api.then = {len(api.calls) + 2: lambda: api.call("ticket-updated", 1)}
@@ -192,7 +192,7 @@ def test_it_is_made_known_to_gorgias_once_and_taken_away(database, api, address,
     assert all(
         made["http"]["triggers"][when] for when in ("ticket-created", "ticket-updated", "ticket-message-created")
     )
-    assert "HTTP integration quimbi: what has changed" in uninstall(shop, print, dry_run=False, period=PERIOD)
+    assert "HTTP integration quimbi: what has changed" in uninstall(database, shop, print, dry_run=False, period=PERIOD)
     assert api.lists["integrations"] == []
 
 

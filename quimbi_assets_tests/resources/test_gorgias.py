@@ -437,6 +437,19 @@ def test_a_store_may_have_an_account_of_its_own(database, api, shop, monkeypatch
     assert pull(database, shop).account == "gorgias:other"
 
 
+def test_two_stores_do_not_share_an_account_by_their_names(database, api, shop, monkeypatch):
+    suffix, alike = shop.upper().replace("-", "_"), shop.replace("-", ".")
+    administer(database, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES (%s, 'UTC')", (alike,))
+    pull(database, shop)  # the account without a suffix is every store's
+    for name in ("DOMAIN", "EMAIL", "API_KEY"):
+        monkeypatch.setenv(f"GORGIAS_{name}_{suffix}", os.environ[f"GORGIAS_{name}"])
+    with pytest.raises(
+        BadInputError, match=f"GORGIAS_DOMAIN_{suffix} would be that of store {shop} and of store"
+    ) as no:
+        pull(database, shop)
+    assert f"store {alike}: load one of the two under an id that differs in letters or digits" in str(no.value)
+
+
 def test_two_processes_do_not_pull_at_once(database, api, shop):
     with only_sender(database, shop, "gorgias:acme"), pytest.raises(StoreBusyError, match="being pulled by another"):
         pull(database, shop)

@@ -88,7 +88,7 @@ def test_everybody_once_and_then_only_who_changed(database, api, shop):
     assert (shown.changed, shown.new, shown.taken, api.calls) == (10, 10, None, [])
     with pytest.raises(BadInputError, match="no Customer Field quimbi_lifecycle: quimbi gorgias install"):
         push(database, store_id)
-    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    install(database, store_id, [], None, None, print, dry_run=False, period=PERIOD)
     api.faults = {len(api.calls) + 4: "429", len(api.calls) + 7: "cut"}
     report = push(database, store_id)
     assert (report.taken, report.refused, api.over) == (10, 0, 0)
@@ -107,7 +107,7 @@ def test_everybody_once_and_then_only_who_changed(database, api, shop):
 
 def test_who_is_merged_or_gone_is_not_told_again_until_they_change(database, api, shop):
     store_id = shop()
-    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    install(database, store_id, [], None, None, print, dry_run=False, period=PERIOD)
     first, second, *_ = api.customers
     api.merged[first] = second
     del api.customers[second]
@@ -129,7 +129,7 @@ def test_who_is_merged_or_gone_is_not_told_again_until_they_change(database, api
 
 def test_who_is_erased_meanwhile_is_not_told_of(database, api, shop):
     store_id = shop()
-    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    install(database, store_id, [], None, None, print, dry_run=False, period=PERIOD)
     api.then = {len(api.calls) + 3: lambda: _code(["erase", "--store-id", store_id, "--customer-id", "c0004"])}
     report = push(database, store_id)
     assert (report.taken, report.refused, report.erased) == (9, 0, 1)
@@ -141,7 +141,7 @@ def test_who_is_erased_meanwhile_is_not_told_of(database, api, shop):
 
 def test_who_is_erased_while_they_are_told_of_is_not_written_down(database, api, shop):
     store_id = shop()
-    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    install(database, store_id, [], None, None, print, dry_run=False, period=PERIOD)
     api.then = {len(api.calls) + 2: lambda: _code(["erase", "--store-id", store_id, "--customer-id", "c0000"])}
     push(database, store_id)
     rows = "SELECT count(*) FROM quimbi.export_profiles WHERE store_id = %s AND customer_id = 'c0000'"
@@ -165,7 +165,7 @@ def test_tickets_of_a_file_are_said_to_be_no_tickets_of_gorgias_s(database, api)
 
 def test_what_is_not_known_any_more_is_taken_back(database, api, shop):
     store_id = shop()
-    install(store_id, ["a"], None, None, print, dry_run=False, period=PERIOD)
+    install(database, store_id, ["a"], None, None, print, dry_run=False, period=PERIOD)
     push(database, store_id, ["a"])
     shop(risk=[None, *[0.5] * (N - 1)], n=6)  # of the first the risk, of four whom the helpdesk knows everything
     shown = push(database, store_id, ["a"], send=False)
@@ -187,7 +187,7 @@ def test_what_is_not_known_any_more_is_taken_back(database, api, shop):
 
 def test_whoever_is_left_out_is_told_nothing_of(database, api, shop):
     store_id = shop()
-    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    install(database, store_id, [], None, None, print, dry_run=False, period=PERIOD)
     push(database, store_id)  # all of them, before anything is tried
     left_out = {f"c{n:04d}" for n in range(10) if in_control(store_id, TARGET, f"c{n:04d}", 0.4)}
     assert 0 < len(left_out) < 10
@@ -218,7 +218,7 @@ def test_whoever_is_left_out_is_told_nothing_of(database, api, shop):
 
 def test_whoever_was_told_of_before_a_trial_is_reached(database, api, shop):
     store_id = shop()
-    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    install(database, store_id, [], None, None, print, dry_run=False, period=PERIOD)
     push(database, store_id)
     push(database, store_id, control=0.4)
     (state,) = read_trials(database, store_id)
@@ -227,7 +227,7 @@ def test_whoever_was_told_of_before_a_trial_is_reached(database, api, shop):
 
 def test_what_another_push_told_meanwhile_is_not_told_again(database, api, shop, monkeypatch):
     store_id = shop()
-    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    install(database, store_id, [], None, None, print, dry_run=False, period=PERIOD)
 
     def after_another(*asked):
         with monkeypatch.context() as patch:
@@ -243,7 +243,7 @@ def test_what_another_push_told_meanwhile_is_not_told_again(database, api, shop,
 
 def test_a_push_that_is_killed_tells_one_customer_once_more_at_most(database, api, shop):
     store_id = shop()
-    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    install(database, store_id, [], None, None, print, dry_run=False, period=PERIOD)
     before = len(api.calls)
     process = subprocess.Popen([sys.executable, "-c", ALONE, store_id], env=os.environ)
     deadline = time.monotonic() + 60
@@ -264,11 +264,11 @@ def test_a_push_that_is_killed_tells_one_customer_once_more_at_most(database, ap
 def test_what_is_installed_is_made_once_and_taken_away(database, api, shop):
     store_id = shop()
     card = ("https://us.example", "quimbi_token")
-    wanted = install(store_id, ["a"], card, None, print, dry_run=True, period=PERIOD)
+    wanted = install(database, store_id, ["a"], card, None, print, dry_run=True, period=PERIOD)
     assert len(wanted) == 6
     assert not any(api.lists[kind] for kind in ("custom-fields", "integrations", "widgets"))
-    assert install(store_id, ["a"], card, None, print, dry_run=False, period=PERIOD) == wanted
-    assert install(store_id, ["a"], card, None, print, dry_run=False, period=PERIOD) == []
+    assert install(database, store_id, ["a"], card, None, print, dry_run=False, period=PERIOD) == wanted
+    assert install(database, store_id, ["a"], card, None, print, dry_run=False, period=PERIOD) == []
     labels = [one["label"] for one in api.lists["custom-fields"]]
     assert labels == ["quimbi_lifecycle", "quimbi_value_tier", "quimbi_risk", "quimbi_a"]
     settings = api.lists["custom-fields"][0]["definition"]["input_settings"]
@@ -279,18 +279,18 @@ def test_what_is_installed_is_made_once_and_taken_away(database, api, shop):
     assert widget["integration_id"] == integration["id"]
     other = ("https://other.example", "quimbi_new")
     renewed = ["address and token of HTTP integration quimbi: who writes"]
-    assert install(store_id, ["a"], other, None, print, dry_run=True, period=PERIOD) == renewed
+    assert install(database, store_id, ["a"], other, None, print, dry_run=True, period=PERIOD) == renewed
     assert integration["http"]["headers"] == {"Authorization": "Bearer quimbi_token"}
-    assert install(store_id, ["a"], other, None, print, dry_run=False, period=PERIOD) == renewed
+    assert install(database, store_id, ["a"], other, None, print, dry_run=False, period=PERIOD) == renewed
     assert integration["http"]["headers"] == {"Authorization": "Bearer quimbi_new"}
     assert integration["http"]["url"].startswith("https://other.example/v1/gorgias/card?")
     assert (len(api.lists["integrations"]), len(api.lists["widgets"])) == (1, 1)
     api.lists["integrations"].append({**integration, "id": 9_999})  # two of one name
-    assert len(uninstall(store_id, print, dry_run=True, period=PERIOD)) == 6
-    assert len(uninstall(store_id, print, dry_run=False, period=PERIOD)) == 6
+    assert len(uninstall(database, store_id, print, dry_run=True, period=PERIOD)) == 6
+    assert len(uninstall(database, store_id, print, dry_run=False, period=PERIOD)) == 6
     assert (api.lists["integrations"], api.lists["widgets"]) == ([], [])
     assert all(one["deactivated_datetime"] for one in api.lists["custom-fields"])
-    assert uninstall(store_id, print, dry_run=False, period=PERIOD) == []
+    assert uninstall(database, store_id, print, dry_run=False, period=PERIOD) == []
 
 
 def test_ready_rules_ask_for_what_is_told_and_are_in_the_manual():
@@ -308,7 +308,7 @@ def test_the_queue_is_told_on_demand(database, api, shop, home, monkeypatch):
     store_id = shop()
     decided = "INSERT INTO quimbi.customer_actions (store_id, customer_id, rule, place, queue, as_of) VALUES "
     administer(database, decided + "(%s, 'c0003', 'r', 1, 'senior', now())", (store_id,))
-    install(store_id, ["queue"], None, None, print, dry_run=False, period=PERIOD)
+    install(database, store_id, ["queue"], None, None, print, dry_run=False, period=PERIOD)
     push_fields(database, store_id, ["queue"], send=True, period=PERIOD)
     (number,) = (one["id"] for one in api.lists["custom-fields"] if one["label"] == "quimbi_queue")
     told = Counter(one.state["queue"] for one in told_of(database, store_id))

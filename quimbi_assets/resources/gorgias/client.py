@@ -19,6 +19,8 @@ import httpx2
 
 from quimbi_assets.errors import BadInputError, ServiceUnavailableError
 from quimbi_assets.resources.pauses import Pace, retry_seconds, server_address
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.stores import store_ids
 
 DOMAIN, EMAIL, KEY, ADDRESS = "GORGIAS_DOMAIN", "GORGIAS_EMAIL", "GORGIAS_API_KEY", "GORGIAS_BASE_URL"
 LIMIT_HEADER = "X-Gorgias-Account-Api-Call-Limit"
@@ -55,13 +57,19 @@ class Account:
         return f"gorgias:{self.domain}"
 
 
-def account_of(store_id: str) -> Account:
-    """Return a store's account as the environment says; BadInputError if it does not.
+def account_of(database: Database, store_id: str) -> Account:
+    """Return a store's account as the environment says; BadInputError if it does not, or another store's is the same.
 
     ``GORGIAS_API_KEY_MINE`` and so on are those of the store ``mine``, without a suffix those of every other store.
     """
-    suffix = "_" + re.sub(r"[^A-Z0-9]", "_", store_id.upper())
+    suffix = _suffix(store_id)
     suffix = suffix if os.environ.get(DOMAIN + suffix) or os.environ.get(KEY + suffix) else ""
+    others = [one for one in store_ids(database) if one != store_id and _suffix(one) == suffix]
+    if others:
+        raise BadInputError(
+            f"{DOMAIN}{suffix} would be that of store {store_id} and of store {others[0]}: load one of the two under "
+            f"an id that differs in letters or digits, or unset {DOMAIN}{suffix}, {EMAIL}{suffix} and {KEY}{suffix}"
+        )
     values = {name: os.environ.get(name + suffix, "").strip() for name in (DOMAIN, EMAIL, KEY)}
     if missing := [name + suffix for name, value in values.items() if not value]:
         raise BadInputError(
@@ -73,6 +81,11 @@ def account_of(store_id: str) -> Account:
         raise BadInputError(f"{DOMAIN}{suffix} is no domain of Gorgias's: of acme.gorgias.com it is acme")
     address = server_address(ADDRESS, f"https://{domain}.gorgias.com")
     return Account(domain, values[EMAIL], values[KEY], address, suffix)
+
+
+def _suffix(store_id: str) -> str:
+    """Return what the names of a store's variables end with."""
+    return "_" + re.sub(r"[^A-Z0-9]", "_", store_id.upper())
 
 
 class StaleCursorError(BadInputError):

@@ -184,7 +184,7 @@ def pull_tickets(
     StoreBusyError while another process pulls. What was read by then is stored.
     """
     read_store(database, store_id)
-    account = account_of(store_id)
+    account = account_of(database, store_id)
     source = Source(account.name, HELPDESK_LAYOUT)
     client = Client(account, say, period, pause)
     with closing(client), only_sender(database, store_id, account.name, "pulled"):
@@ -204,7 +204,7 @@ def pull_tickets(
 def show_pull(database: Database, store_id: str, say: Say = lambda _: None, period: float = PERIOD) -> PullReport:
     """Read the tickets that changed last, one page, and say what they would be; the database stays as it is."""
     read_store(database, store_id)
-    account, stream = account_of(store_id), STREAMS["tickets"]
+    account, stream = account_of(database, store_id), STREAMS["tickets"]
     with closing(Client(account, say, period)) as client, database.transaction(store_id) as cursor:
         rows, _ = next(client.pages(stream.path, stream.order(stream.changed, "desc")))
         before = tickets.count_left_out(cursor, store_id)

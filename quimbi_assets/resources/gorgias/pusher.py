@@ -97,7 +97,7 @@ def push_fields(
     BadInputError: an axis without segments, a share that cannot be, or fields that Gorgias has not got (`install`).
     """
     read_store(database, store_id)
-    account = account_of(store_id)
+    account = account_of(database, store_id)
     names, _ = read_names(database, store_id)
     if strange := [axis for axis in axes if axis not in (*names, shapes.QUEUE)]:
         raise BadInputError(f"--axes {strange[0]}: store {store_id} has no segments of it: {', '.join(sorted(names))}")
@@ -180,6 +180,7 @@ def _tell(client: Client, who: str, one: Telling, numbers: Mapping[str, int]) ->
 
 
 def install(
+    database: Database,
     store_id: str,
     axes: Sequence[str],
     card: tuple[str, str] | None,
@@ -194,7 +195,7 @@ def install(
     With `call` (the same) also one that calls when tickets change. Returned is what was made, or would be; what is
     there stays as it is, but for an integration's address and token.
     """
-    with closing(Client(account_of(store_id), say, period)) as client:
+    with closing(Client(account_of(database, store_id), say, period)) as client:
         there, made = _field_numbers(client), []
         for name in (*shapes.FIELDS, *axes):
             if name not in there:
@@ -224,9 +225,9 @@ def _integrate(client: Client, body: dict[str, Any], there: Sequence[dict[str, A
     return [f"HTTP integration {name}", *["widget beside tickets"] * has_widget]
 
 
-def uninstall(store_id: str, say: Say, *, dry_run: bool, period: float = PERIOD) -> list[str]:
+def uninstall(database: Database, store_id: str, say: Say, *, dry_run: bool, period: float = PERIOD) -> list[str]:
     """Take away what ``install`` made: integrations, the widget; fields are archived, what they hold stays."""
-    with closing(Client(account_of(store_id), say, period)) as client:
+    with closing(Client(account_of(database, store_id), say, period)) as client:
         gone = []
         for one in _integrations(client):
             gone.append(f"HTTP integration {one['name']}" + " and its widget" * (one["name"] == shapes.CARD_NAME))

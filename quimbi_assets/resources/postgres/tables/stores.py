@@ -96,6 +96,12 @@ def refuse_alike(database: Database, store_id: str) -> None:
         )
 
 
+def store_ids(database: Database) -> list[str]:
+    """Return the ids of all stores."""
+    rows = database.execute(EVERY_STORE, "SELECT store_id FROM quimbi.stores ORDER BY store_id")
+    return [store_id for (store_id,) in rows]
+
+
 @dataclass(frozen=True)
 class PlannedStore:
     """A store and what is due for it."""
