@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from quimbi_assets.cli import _code
-from quimbi_assets.errors import BadInputError
+from quimbi_assets.errors import BadInputError, ServiceUnavailableError
 from quimbi_assets.exports.gorgias import RULES, field_of
 from quimbi_assets.lift.assignment import in_control
 from quimbi_assets.resources.gorgias import pusher
@@ -125,6 +125,59 @@ def test_who_is_merged_or_gone_is_not_told_again_until_they_change(database, api
     assert (report.taken, report.refused) == (7, 3)
     assert len({number for number, _ in api.told}) == 7
     assert push(database, store_id).changed == 0
+
+
+def answering(monkeypatch, api, which, *answer):
+    """Let an account answer the requests ``(method, name)`` that are meant with a status, a value and headers."""
+    change = api._change
+    monkeypatch.setattr(
+        api, "_change", lambda method, name, sent: answer if which(method, name) else change(method, name, sent)
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "headers"),
+    [(200, "<html>Sign in</html>", {}), (302, "", {"Location": "https://sso.example/login?next=/api/customers/7"})],
+)
+def test_what_is_no_answer_of_gorgias_is_not_taken_for_told(database, api, shop, monkeypatch, status, value, headers):
+    store_id = shop()
+    install(database, store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    with monkeypatch.context() as patched:
+        answering(patched, api, lambda method, _: method == "PUT", status, value, headers)
+        with pytest.raises(ServiceUnavailableError, match="does not answer as Gorgias does"):
+            push(database, store_id)
+    assert push(database, store_id).taken == 10
+
+
+@pytest.mark.parametrize("status", [200, 400, 422])
+def test_one_who_is_refused_holds_up_nobody_and_is_told_again(database, api, shop, monkeypatch, status):
+    store_id = shop()
+    install(database, store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    push(database, store_id)
+    shop(risk=[None] * 5 + [0.9] * 7)
+    third = list(api.customers)[2]
+    with monkeypatch.context() as patched:
+        error = {"error": {"msg": "no such choice"}}
+        answering(patched, api, lambda _, name: name.startswith(f"customers/{third}/"), status, error, {})
+        report = push(database, store_id)
+        assert (report.taken, report.rejected, report.refused) == (9, 1, 0)
+        assert f"sent again by the next push: 1, first Gorgias refused /api/customers/{third}/" in report.lines()[1]
+        assert f"no such choice (status {status})" in report.lines()[1]
+    assert push(database, store_id).taken == 1
+    assert told_by(api)[third] == {"quimbi_lifecycle": "active", "quimbi_value_tier": "top"}
+    assert push(database, store_id).changed == 0
+
+
+def test_a_push_of_which_gorgias_takes_nothing_ends(database, api, shop, monkeypatch):
+    store_id = shop()
+    install(database, store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    monkeypatch.setattr(pusher, "MOST_REJECTED", 3)
+    for status in (400, 401):
+        with monkeypatch.context() as patched:
+            answering(patched, api, lambda method, _: method == "PUT", status, {"error": {"msg": "no"}}, {})
+            with pytest.raises(BadInputError, match=f"status {status}"):
+                push(database, store_id)
+    assert push(database, store_id).taken == 10
 
 
 def test_who_is_erased_meanwhile_is_not_told_of(database, api, shop):

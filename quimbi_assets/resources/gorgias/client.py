@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx2
 
@@ -88,6 +88,10 @@ def _suffix(store_id: str) -> str:
     return "_" + re.sub(r"[^A-Z0-9]", "_", store_id.upper())
 
 
+class RefusedError(BadInputError):
+    """Gorgias refuses what one request says, not who asks: others may be taken."""
+
+
 class StaleCursorError(BadInputError):
     """Gorgias does not know a place in a list any more: the list is to be read from its beginning."""
 
@@ -123,7 +127,7 @@ class Client:
             is_list = isinstance(data, list) and isinstance(meta, dict) and bool(rows or not data)
             came_from, following = following, str(meta.get("next_cursor") or "") if is_list else ""
             if not is_list or (following and following == came_from):  # the same page would follow for ever
-                raise ServiceUnavailableError(f"{self._account.address} {NO_ANSWER}")
+                raise self.no_answer()
             yield rows, following
             if not following:
                 return
@@ -131,7 +135,7 @@ class Client:
     def ticket(self, ticket_id: str) -> dict[str, Any] | None:
         """Return a ticket with its messages and its survey; None of one that is gone or was merged."""
         answer = self._request("GET", f"/tickets/{quote(ticket_id, safe='')}", None, None)
-        if answer.status_code in (*MERGED, *GONE):
+        if answer.status_code in GONE or _moved_to(answer, "tickets"):
             return None
         if answer.status_code >= 300:
             raise _refusal(answer, self._account)
@@ -139,22 +143,27 @@ class Client:
 
     def customer(self, helpdesk_id: str) -> dict[str, Any] | None:
         """Return a customer with all keys; of one that was merged into another that one, None of one that is gone."""
-        path = f"/customers/{helpdesk_id}"
+        path = f"/customers/{quote(helpdesk_id, safe='')}"
         for _ in range(3):
             answer = self._request("GET", path, None, None)
             if answer.status_code in GONE:
                 return None
-            if answer.status_code not in MERGED:
+            path = _moved_to(answer)
+            if not path:
                 return self._parsed(answer)
-            path = urlsplit(answer.headers.get("location", "")).path.rstrip("/").removeprefix("/api")
         return None
 
     def put(self, path: str, body: Any) -> bool:
         """Set something; return whether it is there to be set: a customer may be gone, or merged into another."""
         answer = self._request("PUT", path, None, body)
-        if answer.status_code in (*MERGED, *GONE):
+        if answer.status_code in GONE or _moved_to(answer):
             return False
-        if answer.status_code >= 300:
+        if answer.status_code >= 400:
+            raise _refusal(answer, self._account)
+        values = _read(answer)
+        if answer.status_code >= 300 or not isinstance(values, dict | list):  # a page to sign in, a proxy's
+            raise self.no_answer()
+        if "error" in values:
             raise _refusal(answer, self._account)
         return True
 
@@ -165,7 +174,7 @@ class Client:
     def delete(self, path: str) -> None:
         """Take something away, if it is there: a customer may be gone, or merged into another."""
         answer = self._request("DELETE", path, None, None)
-        if answer.status_code >= 300 and answer.status_code not in (*MERGED, *GONE):
+        if answer.status_code >= 300 and answer.status_code not in GONE and not _moved_to(answer):
             raise _refusal(answer, self._account)
 
     def _ask(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> dict[str, Any]:
@@ -208,13 +217,14 @@ class Client:
             self._pace.hold(beyond * self._period / size)
 
     def _parsed(self, answer: httpx2.Response) -> dict[str, Any]:
-        try:
-            parsed = answer.json() if answer.content else {}
-        except ValueError:
-            parsed = None
+        parsed = _read(answer)
         if not isinstance(parsed, dict):
-            raise ServiceUnavailableError(f"{self._account.address} {NO_ANSWER}")
+            raise self.no_answer()
         return parsed
+
+    def no_answer(self) -> ServiceUnavailableError:
+        """Return the error of an answer that is none of Gorgias's."""
+        return ServiceUnavailableError(f"{self._account.address} {NO_ANSWER}")
 
     def _rest(self, number: int, wished: str | None) -> None:
         """Pause after a fault: as long as Gorgias wishes, else twice as long each time."""
@@ -227,6 +237,21 @@ class Client:
 NO_ANSWER = f"does not answer as Gorgias does (a web page, a proxy?); look at {ADDRESS} and the network; {NEXT}"
 
 
+def _read(answer: httpx2.Response) -> Any:
+    """Return an answer's JSON, an empty object of an empty one; None where it is no JSON that can be read."""
+    try:
+        return answer.json() if answer.content else {}
+    except (ValueError, RecursionError):
+        return None
+
+
+def _moved_to(answer: httpx2.Response, kind: str = "customers") -> str:
+    """Return the path of whom, or what, one was merged into; empty where an answer says nothing of that."""
+    location = re.split("[?#]", answer.headers.get("location", ""))[0]
+    place = re.search(rf"/{kind}/[^/]+", location) if answer.status_code in MERGED else None
+    return place[0] if place else ""
+
+
 def _refusal(answer: httpx2.Response, account: Account) -> BadInputError:
     if answer.status_code in (401, 403):
         return BadInputError(
@@ -236,7 +261,9 @@ def _refusal(answer: httpx2.Response, account: Account) -> BadInputError:
     try:
         error = answer.json()["error"]
         reason = str(error.get("msg") or error)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         reason = "without a reason"
-    place = answer.request.url.path
-    return BadInputError(f"Gorgias refused {place}: {' '.join(reason.split())[:300]} (status {answer.status_code})")
+    place, is_of_request = answer.request.url.path, answer.status_code < 300 or answer.status_code in (400, 422)
+    return (RefusedError if is_of_request else BadInputError)(
+        f"Gorgias refused {place}: {' '.join(reason.split())[:300]} (status {answer.status_code})"
+    )

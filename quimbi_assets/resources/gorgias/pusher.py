@@ -12,13 +12,14 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.exports import gorgias as shapes
 from quimbi_assets.lift.assignment import Trial
 from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.actions import project_rules
-from quimbi_assets.resources.gorgias.client import PERIOD, Client, Say, account_of
+from quimbi_assets.resources.gorgias.client import PERIOD, Client, RefusedError, Say, account_of
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import fields
 from quimbi_assets.resources.postgres.tables.fields import Telling
@@ -29,6 +30,7 @@ from quimbi_assets.resources.postgres.tables.stores import read_store
 from quimbi_assets.resources.postgres.tables.tickets import count_meetings
 
 SAID_EVERY = 100
+MOST_REJECTED = 20
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class PushReport:
     taken: int | None
     """None: nothing was sent."""
     refused: int = 0
+    rejected: int = 0
+    """Customers of whom Gorgias would not take what was sent."""
+    reason: str = ""
+    """Of the first of them."""
     erased: int = 0
     """Customers who were there when it began and not when it was their turn."""
     left_out: int = 0
@@ -61,8 +67,10 @@ class PushReport:
             first = [f"the first: {self.example}" if self.example else self._why_nothing()]
             return [f"{self.account}: dry run, nothing was sent; {size}, {plural(self.calls, 'call')}", *first, *lines]
         refused = f"; not known to Gorgias any more: {self.refused:,}" if self.refused else ""
+        rejected = [f"refused, and to be sent again by the next push: {self.rejected:,}, first {self.reason}"]
+        rejected *= self.rejected > 0
         erased = f"; not customers any more, as whoever was erased meanwhile: {self.erased:,}" if self.erased else ""
-        return [f"{self.account}: told {self.taken:,} of {self.changed:,}{refused}{erased}", *lines]
+        return [f"{self.account}: told {self.taken:,} of {self.changed:,}{refused}{erased}", *rejected, *lines]
 
     def _why_nothing(self) -> str:
         """Say why there is nobody to tell of."""
@@ -120,24 +128,37 @@ def push_fields(
         numbers = _numbers_of(client, store_id, axes)
         trial, changed, n_new, n_left_out = read()  # while no other push can tell somebody in between
         fields.enter_trial(database, store_id, trial)
-        n = _tell_each(client, database, store_id, changed, numbers, say)
-    return PushReport(account.name, len(changed), n_new, n["taken"], n["refused"], n["erased"], n_left_out)
+        told, reason = _tell_each(client, database, store_id, changed, numbers, say)
+    counts = {name: told[name] for name in ("taken", "refused", "rejected", "erased")}
+    return PushReport(account.name, len(changed), n_new, **counts, reason=reason, left_out=n_left_out)
 
 
 def _tell_each(
     client: Client, database: Database, store_id: str, changed: Sequence[Telling], numbers: Mapping[str, int], say: Say
-) -> Counter[str]:
-    """Tell of customers one by one, writing each down; return how many were ``taken``, ``refused`` and ``erased``."""
-    outcomes = Counter[str]()
+) -> tuple[Counter[str], str]:
+    """Tell of customers one by one, writing each down; return how many were what, and why the first was ``rejected``.
+
+    They are ``taken``, ``refused`` (not known there any more), ``rejected`` or ``erased``. RefusedError if Gorgias
+    would take nothing of the first :data:`MOST_REJECTED`: it is not their fault.
+    """
+    outcomes, reason = Counter[str](), ""
     for number, one in enumerate(changed, start=1):
         theirs = (who for who in one.helpdesk_ids if fields.is_customer(database, store_id, who, one.customer_id))
-        taken = [_tell(client, who, one, numbers) for who in theirs]  # each looked up just before
+        try:
+            taken = [_tell(client, who, one, numbers) for who in theirs]  # each looked up just before
+        except RefusedError as error:
+            reason = reason or str(error)
+            outcomes["rejected"] += 1
+            if outcomes["rejected"] == number == MOST_REJECTED:
+                raise
+            fields.note_told(database, store_id, one, str(error), is_final=False)
+            continue
         if taken:
             fields.note_told(database, store_id, one, None if any(taken) else "no such customer")
         outcomes["taken" if any(taken) else "refused" if taken else "erased"] += 1
         if number % SAID_EVERY == 0:
             say(f"told of {number:,} of {len(changed):,}")
-    return outcomes
+    return outcomes, reason
 
 
 def _shown(account: str, changed: Sequence[Telling], n_left_out: int, n_known: int) -> PushReport:
@@ -171,7 +192,7 @@ def _numbers_of(client: Client, store_id: str, axes: Sequence[str]) -> dict[str,
 
 def _tell(client: Client, who: str, one: Telling, numbers: Mapping[str, int]) -> bool:
     """Set what is known of a customer, empty what is not any more; return whether the customer is there."""
-    path = f"/customers/{who}/custom-fields"
+    path = f"/customers/{quote(who, safe='')}/custom-fields"
     for name in one.taken_back:
         if name in numbers:
             client.delete(f"{path}/{numbers[name]}")

@@ -94,7 +94,8 @@ TOLD = """
     INSERT INTO quimbi.export_profiles (store_id, target, customer_id, job_id, digest, state, refused)
     SELECT store_id, %s, customer_id, %s, %s, %s, %s FROM quimbi.helpdesk_customers
     WHERE store_id = %s AND customer_id = %s LIMIT 1
-    ON CONFLICT (store_id, target, customer_id) DO UPDATE SET digest = EXCLUDED.digest, state = EXCLUDED.state,
+    ON CONFLICT (store_id, target, customer_id) DO UPDATE SET digest = EXCLUDED.digest,
+        state = CASE WHEN EXCLUDED.digest = '' THEN export_profiles.state ELSE '{}' END || EXCLUDED.state,
         refused = EXCLUDED.refused, sent_at = now()
 """
 
@@ -170,12 +171,15 @@ def is_customer(database: Database, store_id: str, helpdesk_id: str, customer_id
     return bool(database.execute(store_id, sql, (store_id, helpdesk_id, customer_id)))
 
 
-def note_told(database: Database, store_id: str, one: Telling, refused: str | None) -> None:
-    """Write down what the helpdesk was told of a customer, or why it would not hear it; of who was erased nothing."""
+def note_told(database: Database, store_id: str, one: Telling, refused: str | None, *, is_final: bool = True) -> None:
+    """Write down what the helpdesk was told of a customer, or why it would not hear it; of who was erased nothing.
+
+    A refusal that is not final is told again by the next push; of fields told before none is taken for emptied.
+    """
     state = {name: {"id": value, "name": value} for name, value in one.state.items()}
     with database.transaction(store_id) as cursor:
         lock(cursor, f"load:{store_id}")  # an erasure, which has it too, is over or begins after this
-        note = (TARGET, NO_JOB, one.digest, json.dumps(state), refused)
+        note = (TARGET, NO_JOB, one.digest if is_final else "", json.dumps(state), refused)
         cursor.execute(TOLD, (*note, store_id, one.customer_id))
         if state and refused is None:
             mark_acted(cursor, store_id, TARGET, "AND customer_id = %(who)s", {"who": one.customer_id})
