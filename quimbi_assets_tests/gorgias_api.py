@@ -37,7 +37,9 @@ def written(at, number=0):
 
 class GorgiasApi:
     """An account. ``faults``: number of a call → ``429``, ``502``, ``cut``, which breaks off within the body, ``page``,
-    which is a web page, or ``stuck``, whose next page is itself.
+    which is a web page, ``stuck``, whose next page is itself, ``circle``, whose next page is the list's second,
+    ``zip``, which is not packed as it says, ``deep``, nested too deep to be read, or a text that is how full the bucket
+    is.
 
     ``capacity`` calls fit into the bucket, which empties in ``period`` seconds; ``over`` counts calls that came when it
     was full. ``then``: number of a call → what happens to the account after it.
@@ -222,6 +224,8 @@ class GorgiasApi:
         body = text.encode()
         handler.send_response(status)
         headers["X-Gorgias-Account-Api-Call-Limit"] = f"{round(self._level)}/{self.capacity}"
+        if "/" in self.faults.get(number, ""):
+            headers["X-Gorgias-Account-Api-Call-Limit"] = self.faults[number]
         for name, text in {"Content-Length": str(len(body)), **headers}.items():
             handler.send_header(name, text)
         handler.end_headers()
@@ -245,6 +249,10 @@ class GorgiasApi:
             return 502, {}, {}
         if fault == "page":
             return 200, "<!doctype html><title>Sign in</title>", {"Content-Type": "text/html"}
+        if fault == "zip":
+            return 200, "no gzip", {"Content-Encoding": "gzip"}
+        if fault == "deep":
+            return 200, "[" * 200_000 + "]" * 200_000, {}
         if self._level + 1 > self.capacity or fault == "429":
             self.over += fault != "429"
             return 429, {"error": {"msg": "Too many requests"}}, {"Retry-after": self.retry_after}
@@ -328,7 +336,10 @@ class GorgiasApi:
         rows = self._rows(name, query.get("order_by", "created_datetime:desc"), query.get("types[]"))
         following = base64.b64encode(json.dumps(["next", limit, start + limit]).encode()).decode()
         following = following if start + limit < len(rows) else None
-        following = query.get("cursor") if self.faults.get(len(self.calls)) == "stuck" else following
+        fault = self.faults.get(len(self.calls))
+        following = query.get("cursor") if fault == "stuck" else following
+        if fault == "circle":
+            following = base64.b64encode(json.dumps(["next", limit, limit]).encode()).decode()
         return 200, {"data": rows[start : start + limit], "object": "list", "uri": f"/api/{name}",
                      "meta": {"prev_cursor": None, "next_cursor": following}}, {}  # fmt: skip
 
@@ -337,7 +348,8 @@ class GorgiasApi:
         if key not in self._sorted:
             column, _, way = order.partition(":")
             rows = [row for row in self.lists[name] if kind in (None, row.get("type"))]
-            rows.sort(key=lambda row: (datetime_of(row[column]), row["id"]), reverse=way == "desc")
+            number = {id(row): row["id"] if isinstance(row["id"], int) else 0 for row in rows}
+            rows.sort(key=lambda row: (datetime_of(row[column]), number[id(row)]), reverse=way == "desc")
             self._sorted[key] = rows
         return self._sorted[key]
 

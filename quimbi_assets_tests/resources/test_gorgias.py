@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -20,7 +21,9 @@ from quimbi_assets.defs.partitions import HELPDESK_KEY, SOURCE_KEY, STORES, TICK
 from quimbi_assets.defs.sources import pulled_orders, pulled_tickets
 from quimbi_assets.errors import BadInputError, ServiceUnavailableError, StoreBusyError
 from quimbi_assets.resources.dagster_resources import Progress
+from quimbi_assets.resources.gorgias.client import Account, Client
 from quimbi_assets.resources.gorgias.puller import Mark, pull_tickets, show_pull
+from quimbi_assets.resources.pauses import Pace
 from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.outbox import only_sender
@@ -38,6 +41,7 @@ N = 1_050
 PERIOD = 0.5
 ALONE = """
 import sys
+from quimbi_assets.resources.gorgias.client import Account, Client
 from quimbi_assets.resources.gorgias.puller import pull_tickets
 from quimbi_assets.resources.postgres.database import open_database
 pull_tickets(open_database(), sys.argv[1], period=0.5, pause=0.05)
@@ -461,15 +465,41 @@ def test_what_does_not_answer_is_told(database, api, shop):
         pull_tickets(database, shop, period=PERIOD, pause=0.001)
 
 
-@pytest.mark.parametrize("fault", ["page", "stuck"])
-def test_what_is_no_answer_of_gorgias_is_told_at_once_and_made_up_for(database, api, shop, fault):
+@pytest.mark.parametrize(
+    ("fault", "number", "last"), [("page", 4, 6), ("deep", 4, 6), ("stuck", 4, 4), ("circle", 5, 5)]
+)
+def test_what_is_no_answer_of_gorgias_is_told_soon_and_made_up_for(database, api, shop, fault, number, last):
     api.fill(450, EMAILS)
-    api.faults = {4: fault}
+    api.faults = dict.fromkeys(range(number, number + 3), fault)
     with pytest.raises(ServiceUnavailableError, match="does not answer as Gorgias does"):
         pull(database, shop)
-    assert len(api.calls) == 4
+    assert len(api.calls) == last
+    api.faults = {}
     pull(database, shop)
     assert stored(database, shop) == api.expected()
+
+
+def test_what_is_no_answer_for_once_is_asked_for_again(database, api, shop):
+    api.fill(450, EMAILS)
+    api.faults = {2: "page", 4: "zip", 6: "deep"}
+    pull(database, shop)
+    assert stored(database, shop) == api.expected()
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"),
+    [("4000/40", [60.0]), ("9" * 400 + "/40", []), ("35/40", [])],
+    ids=["beyond", "no-number", "a-little"],
+)
+def test_others_of_the_account_are_waited_for_a_minute_at_most(api, monkeypatch, limit, seconds):
+    waits, lines = [], []
+    monkeypatch.setattr(Pace, "hold", lambda _, seconds: waits.append(seconds))
+    api.faults = {1: limit}
+    account = Account("acme", "ann@acme.example", "key", os.environ["GORGIAS_BASE_URL"])
+    with closing(Client(account, lines.append)) as client:
+        assert next(client.pages("/tickets", {})) == ([], "")
+    assert [wait for wait in waits if wait >= 5] == seconds
+    assert lines == [f"waiting {wait:.0f} s before Gorgias is asked again" for wait in seconds]
 
 
 def test_what_is_misshapen_on_a_page_is_left_out_and_all_others_are_stored(database, api, shop):

@@ -346,6 +346,49 @@ def test_what_is_installed_is_made_once_and_taken_away(database, api, shop):
     assert uninstall(database, store_id, print, dry_run=False, period=PERIOD) == []
 
 
+def test_a_widget_that_was_not_made_is_made_by_the_same_command(database, api, shop):
+    store_id, card = shop(), ("https://us.example", "quimbi_token")
+    install(database, store_id, [], card, None, print, dry_run=False, period=PERIOD)
+    theirs = {"id": 5, "integration_id": 77}
+    api.lists["widgets"] = [{**api.lists["widgets"][0], **theirs}]  # killed before it, and another app's
+    for dry_run in (True, False):
+        assert install(database, store_id, [], card, None, print, dry_run=dry_run, period=PERIOD) == [
+            "widget beside tickets"
+        ]
+    assert install(database, store_id, [], card, None, print, dry_run=False, period=PERIOD) == []
+    (integration,), (_, widget) = api.lists["integrations"], api.lists["widgets"]
+    assert widget["integration_id"] == integration["id"]
+    uninstall(database, store_id, print, dry_run=False, period=PERIOD)
+    assert [one["id"] for one in api.lists["widgets"]] == [5]
+
+
+@pytest.mark.parametrize("number", [None, "7/../8", [7], True])
+@pytest.mark.parametrize("kind", ["custom-fields", "integrations", "widgets"])
+def test_what_has_no_number_is_no_answer_of_gorgias(database, api, shop, kind, number):
+    store_id, card = shop(), ("https://us.example", "quimbi_token")
+    install(database, store_id, [], card, None, print, dry_run=False, period=PERIOD)
+    api.lists[kind][0]["id"] = number
+    n = len(api.calls)
+    for act in (lambda: install(database, store_id, [], card, None, print, dry_run=False, period=PERIOD),
+                lambda: uninstall(database, store_id, print, dry_run=False, period=PERIOD)):  # fmt: skip
+        with pytest.raises(ServiceUnavailableError, match="does not answer as Gorgias does"):
+            act()
+    assert not any(f"/{kind}/" in call for call in api.calls[n:])
+
+
+@pytest.mark.parametrize("http", [["x"], "https://us.example"])
+def test_an_integration_that_is_none_is_no_answer_of_gorgias(database, api, shop, monkeypatch, http):
+    store_id, card = shop(), ("https://us.example", "quimbi_token")
+    with monkeypatch.context() as patched:
+        answering(patched, api, lambda _, name: name == "integrations", 201, {}, {})
+        with pytest.raises(ServiceUnavailableError, match="does not answer as Gorgias does"):
+            install(database, store_id, [], card, None, print, dry_run=False, period=PERIOD)
+    install(database, store_id, [], card, None, print, dry_run=False, period=PERIOD)
+    api.lists["integrations"][0]["http"] = http
+    with pytest.raises(ServiceUnavailableError, match="does not answer as Gorgias does"):
+        install(database, store_id, [], card, None, print, dry_run=False, period=PERIOD)
+
+
 def test_ready_rules_ask_for_what_is_told_and_are_in_the_manual():
     """Fields and values of the rules are those that are made; what tells them is what rules ask for."""
     asked = re.findall(r"Customer Field quimbi_(\w+) is (\w+)", RULES)

@@ -30,7 +30,10 @@ SHARE = 0.75
 """Of the bucket that is used here: the rest is left to the shop's other apps."""
 BURST = 5
 MOST_TRIES = 8
-LONGEST_PAUSE = 60.0
+MOST_PAGES = 3
+"""Tries after which what is no JSON is an answer: a proxy's page may pass, a wrong address does not."""
+LONG_PAUSE, LONGEST_PAUSE = 5.0, 60.0
+"""Seconds from which a pause is told of, and the most that one lasts."""
 TIMEOUT_SECONDS = 60
 PAGE = 100
 MERGED, GONE = (301, 302, 307, 308), (404, 410)
@@ -118,15 +121,16 @@ class Client:
 
         What is no object on a page of some is not yielded. StaleCursorError if Gorgias refuses the cursor.
         """
-        following = cursor or ""
+        following, places = cursor or "", set[str]()
         while True:
+            places.add(following)
             asked = {**query, "limit": str(PAGE)} | ({"cursor": following} if following else {})
             answer = self._ask("GET", path, asked)
             data, meta = answer.get("data"), answer.get("meta") or {}
             rows = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
             is_list = isinstance(data, list) and isinstance(meta, dict) and bool(rows or not data)
-            came_from, following = following, str(meta.get("next_cursor") or "") if is_list else ""
-            if not is_list or (following and following == came_from):  # the same page would follow for ever
+            following = str(meta.get("next_cursor") or "") if is_list else ""
+            if not is_list or (following and following in places):  # the same pages would follow for ever
                 raise self.no_answer()
             yield rows, following
             if not following:
@@ -193,14 +197,15 @@ class Client:
             self.n_calls += 1
             try:
                 answer = self._http.request(method, path, params=query, json=body)
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 problem = type(error).__name__
                 if method == "POST" and not isinstance(error, httpx2.ConnectError):
                     raise ServiceUnavailableError(f"Gorgias did not answer ({problem}); {LOOK}") from error
                 self._rest(number, None)
                 continue
             self._heed(answer.headers.get(LIMIT_HEADER))
-            if answer.status_code != 429 and answer.status_code < 500:
+            is_page = method == "GET" and answer.status_code < 300 and _read(answer) is None
+            if answer.status_code != 429 and answer.status_code < 500 and not (is_page and number + 1 < MOST_PAGES):
                 return answer
             problem = f"status {answer.status_code}"
             self._rest(number, answer.headers.get("retry-after"))
@@ -208,19 +213,28 @@ class Client:
 
     def _heed(self, limit: str | None) -> None:
         """Take the pace from how large the account's bucket is, and leave it alone while others fill it."""
-        numbers = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", limit or "")
+        numbers = re.fullmatch(r"\s*(\d{1,6})\s*/\s*(\d{1,6})\s*", limit or "")
         if numbers is None or not int(numbers[2]):
             return
         used, size = int(numbers[1]), int(numbers[2])
         self._pace.per_second = SHARE * size / self._period
         if (beyond := used - SHARE * size) > 0:
-            self._pace.hold(beyond * self._period / size)
+            seconds = min(beyond * self._period / size, LONGEST_PAUSE)
+            self._say_rest(seconds)
+            self._pace.hold(seconds)
 
     def _parsed(self, answer: httpx2.Response) -> dict[str, Any]:
         parsed = _read(answer)
         if not isinstance(parsed, dict):
             raise self.no_answer()
         return parsed
+
+    def number_of(self, thing: Mapping[str, Any]) -> int:
+        """Return the number of what Gorgias lists or has made; ServiceUnavailableError where it has none."""
+        number = thing.get("id")
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise self.no_answer()
+        return number
 
     def no_answer(self) -> ServiceUnavailableError:
         """Return the error of an answer that is none of Gorgias's."""
@@ -229,9 +243,12 @@ class Client:
     def _rest(self, number: int, wished: str | None) -> None:
         """Pause after a fault: as long as Gorgias wishes, else twice as long each time."""
         seconds = retry_seconds(wished, self._pause * 2**number, LONGEST_PAUSE)
-        if seconds >= 5:
-            self._say(f"waiting {seconds:.0f} s before Gorgias is asked again")
+        self._say_rest(seconds)
         time.sleep(seconds)
+
+    def _say_rest(self, seconds: float) -> None:
+        if seconds >= LONG_PAUSE:
+            self._say(f"waiting {seconds:.0f} s before Gorgias is asked again")
 
 
 NO_ANSWER = f"does not answer as Gorgias does (a web page, a proxy?); look at {ADDRESS} and the network; {NEXT}"

@@ -128,9 +128,9 @@ def push_fields(
         numbers = _numbers_of(client, store_id, axes)
         trial, changed, n_new, n_left_out = read()  # while no other push can tell somebody in between
         fields.enter_trial(database, store_id, trial)
-        told, reason = _tell_each(client, database, store_id, changed, numbers, say)
-    counts = {name: told[name] for name in ("taken", "refused", "rejected", "erased")}
-    return PushReport(account.name, len(changed), n_new, **counts, reason=reason, left_out=n_left_out)
+        n, reason = _tell_each(client, database, store_id, changed, numbers, say)
+    outcomes = (n["taken"], n["refused"], n["rejected"], reason, n["erased"])
+    return PushReport(account.name, len(changed), n_new, *outcomes, n_left_out)
 
 
 def _tell_each(
@@ -232,18 +232,22 @@ def install(
 
 
 def _integrate(client: Client, body: dict[str, Any], there: Sequence[dict[str, Any]], *, dry_run: bool) -> list[str]:
-    """Make an integration, the card's with its widget, or have those that are there ask as it does; return what."""
-    name, has_widget = body["name"], body["name"] == shapes.CARD_NAME
-    if there:
-        stale = [one for one in there if {**(one.get("http") or {}), **body["http"]} != one.get("http")]
-        for one in stale if not dry_run else ():
-            client.put(f"/integrations/{one['id']}", body)
-        return [f"address and token of HTTP integration {name}"] * bool(stale)
+    """Make an integration, or have those that are there ask as it does, and the card's widget; return what."""
+    name, numbers = body["name"], [client.number_of(one) for one in there]
+    made = [] if there else [f"HTTP integration {name}"]
+    if any(not isinstance(one.get("http"), dict | None) for one in there):
+        raise client.no_answer()
+    stale = [one for one in there if {**(one.get("http") or {}), **body["http"]} != one.get("http")]
+    made += [f"address and token of HTTP integration {name}"] * bool(stale)
+    lacks_widget = name == shapes.CARD_NAME and not any(_widgets(client, number) for number in numbers)
+    made += ["widget beside tickets"] * lacks_widget
     if not dry_run:
-        integration = client.post("/integrations", body)
-        if has_widget:
-            client.post("/widgets", shapes.widget_of(int(integration["id"])))
-    return [f"HTTP integration {name}", *["widget beside tickets"] * has_widget]
+        for one in stale:
+            client.put(f"/integrations/{client.number_of(one)}", body)
+        numbers = numbers or [client.number_of(client.post("/integrations", body))]
+        if lacks_widget:
+            client.post("/widgets", shapes.widget_of(numbers[0]))
+    return made
 
 
 def uninstall(database: Database, store_id: str, say: Say, *, dry_run: bool, period: float = PERIOD) -> list[str]:
@@ -253,9 +257,9 @@ def uninstall(database: Database, store_id: str, say: Say, *, dry_run: bool, per
         for one in _integrations(client):
             gone.append(f"HTTP integration {one['name']}" + " and its widget" * (one["name"] == shapes.CARD_NAME))
             if not dry_run:
-                for widget in _listed(client, "/widgets", {"integration_id": str(one["id"])}):
-                    client.delete(f"/widgets/{widget['id']}")
-                client.delete(f"/integrations/{one['id']}")
+                for widget in _widgets(client, client.number_of(one)):
+                    client.delete(f"/widgets/{widget}")
+                client.delete(f"/integrations/{client.number_of(one)}")
         for name, number in _field_numbers(client).items():
             gone.append(f"Customer Field {shapes.PREFIX}{name}")
             if not dry_run:
@@ -270,9 +274,11 @@ def _field_numbers(client: Client) -> dict[str, int]:
     """Return the numbers of our fields that are in use, by name without prefix."""
     listed = _listed(client, "/custom-fields", {"object_type": "Customer"})
     in_use = [one for one in listed if not one.get("deactivated_datetime")]
-    labels = {str(one.get("label")): int(one["id"]) for one in in_use}
+    labels = {str(one.get("label")): one for one in in_use}
     return {
-        label.removeprefix(shapes.PREFIX): number for label, number in labels.items() if label.startswith(shapes.PREFIX)
+        label.removeprefix(shapes.PREFIX): client.number_of(one)
+        for label, one in labels.items()
+        if label.startswith(shapes.PREFIX)
     }
 
 
@@ -280,6 +286,12 @@ def _integrations(client: Client) -> list[dict[str, Any]]:
     """Return our integrations; two may have one name."""
     ours = (shapes.CARD_NAME, shapes.CALL_NAME)
     return [one for one in _listed(client, "/integrations", {}) if one.get("name") in ours]
+
+
+def _widgets(client: Client, integration: int) -> list[int]:
+    """Return the numbers of an integration's widgets."""
+    listed = _listed(client, "/widgets", {"integration_id": str(integration)})
+    return [client.number_of(one) for one in listed if one.get("integration_id") == integration]
 
 
 def _listed(client: Client, path: str, query: dict[str, str]) -> list[dict[str, Any]]:
