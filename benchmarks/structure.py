@@ -30,7 +30,7 @@ ROOT = PACKAGE.parent
 MOST_CODE_LINES = 40
 SAY_NOTHING = frozenset({"found", "own", "kept", "given", "said", "told"})
 """Names that could stand for the result of anything, be it a function's name or that of what is assigned."""
-AT_MOST = {"modules": 341, "lines": 55_200, "Parquet files opened by a run": 60, "names that say nothing": 1}
+AT_MOST = {"modules": 341, "lines": 55_500, "Parquet files opened by a run": 60, "names that say nothing": 1}
 """What there may be; of everything else none. The names that say nothing may only become fewer. Fourteen
 axes from orders to drift fit in 26,000 lines; what is foretold of customers (value, who stays) has 2,500 beside, and
 what people do with it (lifecycle, words, lists out, the page, any shop in) 9,500 more, and what machines and operators

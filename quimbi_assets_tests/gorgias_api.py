@@ -218,9 +218,9 @@ class GorgiasApi:
         with self._lock:
             status, value, headers = self._answer(handler, sent)
             number = len(self.calls)
+            text = "" if status == 204 else value if isinstance(value, str) else json.dumps(value)
             if happens := self.then.pop(number, None):
-                happens()
-        text = "" if status == 204 else value if isinstance(value, str) else json.dumps(value)
+                happens()  # after what is answered was made: rows are changed where they are
         body = text.encode()
         handler.send_response(status)
         headers["X-Gorgias-Account-Api-Call-Limit"] = f"{round(self._level)}/{self.capacity}"

@@ -4,8 +4,10 @@ Belongs here: ``quimbi gorgias``. Does not: requests, what is read and stored (`
 """
 
 import os
+import re
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from quimbi_assets.commands.console import err, out, steps
 from quimbi_assets.errors import BadInputError
@@ -81,9 +83,9 @@ def _reached(
         return None
     text = os.environ.get(variable, "").strip()
     create = f"quimbi token create --store-id {store_id} --scopes {scope}"
-    if dry_run and not text and url.startswith("https://"):
+    if dry_run and not text and _is_address(url):
         return url, f"${variable}"
-    if not text or not url.startswith("https://"):
+    if not text or not _is_address(url):
         raise BadInputError(
             f"{option} is the address of `quimbi api`, https://..., and {variable} a token of the store that Gorgias "
             f"shows there: {create}"
@@ -99,6 +101,15 @@ def _reached(
             f"{variable} is no valid token of store {store_id} with the scope {scope}, or read and notify: {create}"
         )
     return url, text
+
+
+def _is_address(url: str) -> bool:
+    """Tell whether a path can be added to an address, and a token be sent there: no password, no question is in it."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "https" and bool(parts.hostname) and parts.port != 0 and not re.search(r"[\s@?#]", url)
+    except ValueError:
+        return False
 
 
 def uninstall(store_id: str, *, dry_run: bool) -> None:

@@ -174,7 +174,8 @@ def _objects(value: Any) -> list[Mapping[str, Any]]:
 
 def _id(value: Any) -> str | None:
     text = _text(value)
-    return None if text is None or len(text) > LONGEST_ID else text
+    is_whole = isinstance(value, str | int | float) and text == str(value).strip()
+    return text if is_whole and text is not None and len(text) <= LONGEST_ID else None
 
 
 def _text(value: Any) -> str | None:

@@ -505,7 +505,8 @@ def test_others_of_the_account_are_waited_for_a_minute_at_most(api, monkeypatch,
 def test_what_is_misshapen_on_a_page_is_left_out_and_all_others_are_stored(database, api, shop):
     api.fill(120, EMAILS, last=datetime.now(UTC) - timedelta(days=1))
     unreadable = [{"created_datetime": "0001-01-01T00:00:00+05:00"}, {"created_datetime": "9999-12-31T23:59:59-05:00"},
-                  {"created_datetime": [1]}, {"id": "x" * 501}, {"id": ""}, {"id": [1]}]  # fmt: skip
+                  {"created_datetime": [1]}, {"id": "x" * 501}, {"id": ""}, {"id": [1]},
+                  {"id": "a\0b"}, {"id": "\ud800"}]  # fmt: skip
     readable = [{"tags": [None]}, {"tags": ["refund"]}, {"customer": "ann"}, {"customer": {"id": "x" * 501}},
                 {"closed_datetime": "0001-01-01T00:00:00+05:00"}, {"updated_datetime": "0001-01-01T00:00:00+05:00"},
                 {"subject": 'a\n\\.\n"b'}]  # fmt: skip

@@ -432,6 +432,14 @@ def test_commands_show_first(database, api, shop, capsys, monkeypatch):
     )  # in the clear
     capsys.readouterr()
     assert _code(["gorgias", "install", "--store-id", store_id, "--card-url", "https://us.example", "--dry-run"]) == 0
+    for url in (
+        "https://",
+        "https://a b",
+        "https://u:p@us.example",
+        "https://us.example:99999",
+        "https://us.example/?y",
+    ):
+        assert _code(["gorgias", "install", "--store-id", store_id, "--card-url", url, "--dry-run"]) == 2, url
     assert "widget beside tickets" in capsys.readouterr().out  # nothing is sent, so no token is asked for
     assert _code(["gorgias", "install", "--store-id", store_id, "--dry-run"]) == 0
     printed = capsys.readouterr().out
