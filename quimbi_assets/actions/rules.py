@@ -32,7 +32,7 @@ WORD = re.compile(r"[\w][\w .:/+-]{0,99}")
 GENERAL = "general"
 """The queue where the file names none."""
 MOST_RULES, LONGEST_MESSAGE = 500, 2_000
-OTHERWISE = re.compile(r"^otherwise:.*(?:\n(?:[ \t#].*)?)*", re.MULTILINE)
+OTHERWISE = re.compile(r"""^\ufeff?(["']?otherwise["']?:.*(?:\n(?:[ \t#}\]].*)?)*)""", re.MULTILINE)
 """Where a file says what holds otherwise, whatever else it says."""
 TRIAL = ("control", "outcome", "window_days", "weeks")
 ROUTED = Trial(control=0)

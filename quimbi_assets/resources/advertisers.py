@@ -64,28 +64,28 @@ def write_advertisers_list(
 
     ``value``: Google's with what each customer is worth, too; Meta's always has it.
     """
-    acted = query if group is None else group.acted(store_id)
-    asked, parameters = ({"store": store_id, **one.parameters} for one in (query, acted))
-    everybody, chosen = (
-        CHOSEN.format(condition=f"({one.condition}) AND {MAY}", joined=JOINED) for one in (query, acted)
+    acted, listed = (query, query) if group is None else (group.acted(store_id), group.entered(store_id))
+    everybody, chosen, recorded = (
+        (CHOSEN.format(condition=f"({one.condition}) AND {MAY}", joined=JOINED), {"store": store_id, **one.parameters})
+        for one in (query, acted, listed)
     )
     is_known = "(contacts.email IS NOT NULL OR contacts.phone IS NOT NULL)"
-    columns = ", ".join(
-        f'{cell} AS "{name}"' for name, cell in (COLUMNS[form] | (MICROS if value and form == "google" else {})).items()
-    )
+    cells = COLUMNS[form] | (MICROS if value and form == "google" else {})
+    columns = ", ".join(f'{cell} AS "{name}"' for name, cell in cells.items())
+    names = ", ".join(f'"{name}"' for name in cells)
     # The file appears once what is recorded of it is: nobody is on a list who is not recorded.
     with sink(path) as file, utc(database, store_id) as cursor:
-        # Who enters and who is written are asked one after the other: of one state, whatever is published in between.
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         take_contacts(cursor, database, store_id, contacts)
-        cursor.execute(f"SELECT count(*) FILTER (WHERE NOT {is_known}) {chosen}", parameters)
+        cursor.execute(f"SELECT count(*) FILTER (WHERE NOT {is_known}) {chosen[0]}", chosen[1])
         (without,) = cursor.fetchone()
-        sql = f"SELECT {columns} {chosen} AND {is_known} ORDER BY 1, 2"
-        text = cursor.mogrify(sql, parameters).decode()
-        controls = 0 if group is None else enter(cursor, store_id, group, f"{everybody} AND {is_known}", asked)
-        cursor.copy_expert(f"COPY ({text}) TO STDOUT (FORMAT csv, HEADER)", file)
+        controls = 0
+        if group is not None:
+            controls = enter(cursor, store_id, group, f"{everybody[0]} AND {is_known}", everybody[1])
+        # Of those who entered, whatever is published in between: they are on the list, and are noted as acted on.
+        listing = f"SELECT profile.customer_id AS whose, {columns} {recorded[0]} AND {is_known}"
+        cursor.execute(f"CREATE TEMP TABLE listed ON COMMIT DROP AS {listing}", recorded[1])
+        cursor.copy_expert(f"COPY (SELECT {names} FROM listed ORDER BY 1, 2) TO STDOUT (FORMAT csv, HEADER)", file)
         n_rows = cursor.rowcount
         if group is not None:
-            among = f"AND customer_id IN (SELECT profile.customer_id {chosen} AND {is_known})"
-            mark_acted(cursor, store_id, group.subject, among, parameters)
+            mark_acted(cursor, store_id, group.subject, "AND customer_id IN (SELECT whose FROM listed)")
         return Written(n_rows, without, controls)

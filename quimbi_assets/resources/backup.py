@@ -202,6 +202,7 @@ def _restore_database(url: str, dump: Path) -> None:
             shutil.copyfileobj(script.stdout, session.stdin, 1 << 20)
             if not script.wait():  # half of a script is not to stay
                 session.stdin.write(b"COMMIT;\n")
+        with suppress(BrokenPipeError):  # what is still to be written goes nowhere, and is not tried again
             session.stdin.close()
         script.stdout.close()
         codes = script.wait(), session.wait()

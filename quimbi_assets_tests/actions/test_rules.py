@@ -60,6 +60,8 @@ def test_a_file_without_rules_says_so():
         ('{"rules": {"a": {}}, "otherwise": {"queue": "lobby"}}', {"queue": "lobby"}),
         ("rules: [\notherwise: {queue: [", {"queue": "general"}),
         ("rules: [", {"queue": "general"}),
+        ("otherwise: {queue: vip\n}\nrules: [", {"queue": "vip"}),
+        ("\ufeff'otherwise': {queue: vip}\nrules: [", {"queue": "vip"}),
     ],
 )
 def test_of_a_broken_file_what_holds_otherwise_is_read_as_far_as_it_can_be(text, otherwise):

@@ -253,6 +253,16 @@ def test_a_database_comes_back_whole_or_not_at_all(database, tmp_path, monkeypat
             cursor.execute("DROP TABLE public.came_back")
 
 
+def test_a_server_that_is_gone_before_a_dump_is_read_is_said(tmp_path, monkeypatch):
+    """More than a pipe holds, and what was to be written first still unwritten."""
+    reader = tmp_path / "pg_restore"
+    reader.write_text("#!/bin/sh\nsleep 0.5\nyes SET a = 0; | head -c 3000000\n")
+    reader.chmod(0o755)
+    monkeypatch.setattr(backup, "binary", lambda _: reader)
+    with pytest.raises(DatabaseUnavailableError, match=r"the restore of a failed: .*port 1 failed"):
+        backup._restore_database("host=127.0.0.1 port=1 dbname=x user=x", tmp_path / "a.dump")
+
+
 def test_a_file_with_two_names_is_in_it_twice(tmp_path):
     (tmp_path / "a").write_text("hello")
     (tmp_path / "b").hardlink_to(tmp_path / "a")

@@ -41,7 +41,10 @@ WITHHELD = (
 
 def withhold_outreach(cursor: Any, store_id: str) -> None:
     """Take campaign, message and export from those who may not be written to by now; who answers them stays."""
+    from quimbi_assets.resources.postgres.copy import by_hashing  # which imports Arrow: whoever reads does without
+
     lock(cursor, f"actions:{store_id}")  # what is being decided may be by what was recorded before
+    by_hashing(cursor)
     for statement in WITHHELD:
         cursor.execute(statement, {"store": store_id})
 
