@@ -31,6 +31,7 @@ from quimbi_assets.resources.postgres.tables.tickets import count_meetings
 
 SAID_EVERY = 100
 MOST_REJECTED = 20
+"""Customers refused in a row from the first on, after which a push ends: what is sent is wrong, not they."""
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ CHANGES = (
 )
 """What makes the table as it was decided: who is not chosen any more, whose actions changed, who is new."""
 OVER = "DROP TABLE hits, decided, held"
+"""Takes away what an evaluation made: another may follow in the same session."""
 GIVE_WAY = f"""
     UPDATE quimbi.customer_actions AS stored
     SET {", ".join(f"{one} = CASE WHEN NOT by_others.{one} THEN stored.{one} END" for one in EFFECTS)}
